@@ -1,0 +1,1 @@
+"""Readouts, agreement between worlds, and statistics over seeds."""

@@ -1,0 +1,185 @@
+"""Agreement between the spiking and the rate world on shared weights.
+
+At every presentation both worlds hold the weights that the spiking run recorded. The spiking side is the
+weight change that happened; the rate side is computed from inputs and weights alone, by the rate rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..network import Network
+from ..plasticity import Target, clapp, third_factor
+from ..presentations import Presentations
+from ..rate.layer import Activity, learn, predict, respond
+from ..spiking.populations import Populations
+from ..spiking.state import Record, scores
+from ..weights import Weights
+from .measures import cosine, gate_figures
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class _Sums:
+    """Running sums for one weight matrix."""
+
+    spiking: Tensor
+    rate: Tensor
+    shuffled: Tensor
+    cosines: list[float] = field(default_factory=list)
+
+
+@dataclass
+class LayerAgreement:
+    """What was gathered of one layer: sums by target, gates and scores (presentations,) of both worlds."""
+
+    sums: dict[Target, _Sums]
+    gamma_spiking: list[float] = field(default_factory=list)
+    gamma_rate: list[float] = field(default_factory=list)
+    score_spiking: list[float] = field(default_factory=list)
+    score_rate: list[float] = field(default_factory=list)
+    excess: list[float] = field(default_factory=list)
+
+
+class _Before(NamedTuple):
+    """What a layer holds of the presentation before: its activity, and ``W_pred c`` in its dendrite."""
+
+    activity: Activity
+    held: Tensor
+
+
+class Comparison:
+    """Walks through a spiking run, presentation by presentation, with the rate rule beside it.
+
+    ``shuffle`` draws the floor: the same changes under gates shuffled among the presentations.
+    """
+
+    def __init__(
+        self, network: Network, populations: Populations, weights: Weights, shuffle: np.random.Generator
+    ) -> None:
+        self.populations, self.plasticity, self.shuffle = populations, clapp(network.prediction), shuffle
+        self.names = [layer.name for layer in network.layers]
+        self.weights = [_of_layer(weights, name) for name in self.names]
+        self.layers = [
+            LayerAgreement({t: _Sums(*(torch.zeros_like(w) for _ in range(3))) for t, w in layer.items()})
+            for layer in self.weights
+        ]
+        self.rate_before: list[_Before | None] = [None] * len(self.names)
+        self.spiking_before: list[_Before | None] = [None] * len(self.names)
+        self.largest_mismatch = 0.0
+        self.sign: list[int] = []
+
+    def walk(self, stream: Presentations, record: Record, after: Weights) -> None:
+        """Add a stretch of presentations; ``after`` are the weights that the simulation held at its end.
+
+        The largest difference between those and the weights rebuilt from the record stays in
+        ``largest_mismatch``: it is the proof that the changes compared here are those that happened.
+        """
+        with torch.no_grad():
+            estimates = [scores(layer, self.populations, n, stream.sign) for n, layer in enumerate(record.layers)]
+            shuffled = [self.shuffle.permutation(layer.gamma) for layer in record.layers]
+            for n in range(len(stream)):
+                self._present(stream, record, n, estimates, shuffled)
+        for name, layer in zip(self.names, self.weights, strict=True):
+            for target, rebuilt in layer.items():
+                difference = np.abs(rebuilt.numpy() - after[f"{name}.{target}"]).max()
+                self.largest_mismatch = max(self.largest_mismatch, float(difference))
+
+    def rebuilt(self) -> Weights:
+        """Return the weights that the rule gives on the recorded counts and gates, from the initial weights."""
+        layers = zip(self.names, self.weights, strict=True)
+        return Weights({f"{name}.{target}": array.numpy() for name, layer in layers for target, array in layer.items()})
+
+    def _present(
+        self, stream: Presentations, record: Record, n: int, estimates: list[Array], shuffled: list[Array]
+    ) -> None:
+        self.sign.append(int(stream.sign[n]))
+        sign = torch.tensor([float(stream.sign[n])], dtype=torch.float64)
+        rate, spiking = self._rate(stream.inputs[n]), self._spiking(record, n)
+        for index, layer in enumerate(self.layers):
+            weights, recorded = self.weights[index], record.layers[index]
+            gamma = float(recorded.gamma[n])
+            ours, gamma_rate, score = self._eligible(index, weights, rate[index], self.rate_before, sign)
+            theirs, _, _ = self._eligible(index, weights, spiking[index], self.spiking_before, sign)
+            for target, sums in layer.sums.items():
+                sums.spiking += gamma * theirs[target]
+                sums.rate += gamma_rate * ours[target]
+                sums.shuffled += shuffled[index][n] * ours[target]
+                if gamma and gamma_rate:
+                    sums.cosines.append(cosine(gamma * theirs[target].numpy(), gamma_rate * ours[target].numpy()))
+            layer.gamma_spiking.append(gamma)
+            layer.gamma_rate.append(gamma_rate)
+            layer.score_spiking.append(float(estimates[index][n]))
+            layer.score_rate.append(score)
+            excess = recorded.count[n] - np.maximum(np.round(recorded.charge[n]), 0)
+            layer.excess.append(float(np.mean(excess)))
+            rates = self.populations.layers[index]
+            if gamma:
+                for target, change in theirs.items():
+                    eta = rates.eta if target in ("w_ff", "bias") else rates.eta_pred
+                    weights[target] = weights[target] + eta * gamma * change
+
+    def _eligible(
+        self, index: int, weights: dict[Target, Tensor], now: Activity, before: list[_Before | None], sign: Tensor
+    ) -> tuple[dict[Target, Tensor], float, float]:
+        """Return what would change if gamma were 1, the rate rule's gamma, and the score."""
+        context = before[index] or _Before(now, torch.zeros_like(now.z))
+        change = learn(self.plasticity, weights, context.activity, now, context.held, sign, _open)
+        before[index] = _Before(now, predict(weights, now.z))
+        return change.weights, float(third_factor(change.score, sign)), float(change.score)
+
+    def _rate(self, inputs: Array) -> list[Activity]:
+        x = torch.from_numpy(inputs)[None]
+        activities = []
+        for weights in self.weights:
+            activities.append(respond(weights, x))
+            x = activities[-1].z
+        return activities
+
+    def _spiking(self, record: Record, n: int) -> list[Activity]:
+        x = _row(record.input_count[n] * self.populations.input.quantum)
+        activities = []
+        for layer, recorded in zip(self.populations.layers, record.layers, strict=True):
+            z = _row(recorded.count[n] * layer.soma.quantum)
+            activities.append(Activity(x, _row((recorded.charge[n] > 0).astype(float)), z))
+            x = z
+        return activities
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of `results.json`'s ``agreement``, each a list by layer."""
+        figures: dict[str, Any] = {"update_cosine": {}, "accumulated_cosine": {}, "norm_ratio": {}, "shuffled_gamma_cosine": {}}
+        for target in self.layers[0].sums:
+            by_layer = [layer.sums[target] for layer in self.layers]
+            figures["update_cosine"][target] = [float(np.mean(s.cosines)) if s.cosines else 0.0 for s in by_layer]
+            figures["accumulated_cosine"][target] = [cosine(s.spiking.numpy(), s.rate.numpy()) for s in by_layer]
+            figures["norm_ratio"][target] = [float(s.spiking.norm() / s.rate.norm()) for s in by_layer]
+            figures["shuffled_gamma_cosine"][target] = [cosine(s.spiking.numpy(), s.shuffled.numpy()) for s in by_layer]
+        gates = [
+            gate_figures(*map(np.array, (self.sign, g.gamma_spiking, g.gamma_rate, g.score_spiking, g.score_rate)))
+            for g in self.layers
+        ]
+        for name in gates[0]:
+            figures[name] = [gate[name] for gate in gates]
+        figures["excess_spikes"] = [float(np.mean(layer.excess)) for layer in self.layers]
+        figures["largest_weight_mismatch"] = self.largest_mismatch
+        return figures
+
+
+def _of_layer(weights: Weights, name: str) -> dict[Target, Tensor]:
+    parts = ((key.rsplit(".", 1), array) for key, array in weights.items())
+    return {cast(Target, target): torch.tensor(array) for (layer, target), array in parts if layer == name}
+
+
+def _row(values: Array) -> Tensor:
+    return torch.from_numpy(np.asarray(values, dtype=np.float64))[None]
+
+
+def _open(score: Tensor, sign: Tensor) -> Tensor:
+    return torch.ones_like(score)

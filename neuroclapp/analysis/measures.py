@@ -1,0 +1,73 @@
+"""Measures of agreement and their statistics over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from ..weights import Weights
+
+Array = NDArray[np.float64]
+
+
+def cosine(a: Array, b: Array) -> float:
+    """Return the cosine between two arrays; 0 if one of them vanishes."""
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(np.sum(a * b)) / norm if norm > 0 else 0.0
+
+
+def gate_figures(
+    sign: Array, spiking: Array, rate: Array, u_spiking: Array, u_rate: Array, margin: float = 0.2
+) -> dict[str, float]:
+    """Compare gamma and score of both worlds, each (presentations,), over all pairs and near the margin.
+
+    A pair is near the margin where the rate score is within ``margin`` of the hinge's corner.
+    """
+    pair = sign != 0
+    near = pair & (np.abs(sign * u_rate - 1) < margin)
+    positive, negative = sign > 0, sign < 0
+    return {
+        "gate_agreement": float(np.mean((spiking == rate)[pair])),
+        "gate_kappa": kappa(spiking[pair] != 0, rate[pair] != 0),
+        "gate_agreement_near_margin": float(np.mean((spiking == rate)[near])) if near.any() else 1.0,
+        "gate_kappa_near_margin": kappa(spiking[near] != 0, rate[near] != 0),
+        "gate_open_fraction": float(np.mean(spiking[pair] != 0)),
+        "score_rmse": float(np.sqrt(np.mean((u_spiking - u_rate)[pair] ** 2))),
+        "score_correlation_fixations": _correlation(u_spiking[positive], u_rate[positive]),
+        "score_correlation_saccades": _correlation(u_spiking[negative], u_rate[negative]),
+    }
+
+
+def kappa(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Return Cohen's kappa of two binary sequences; 1 if both are the same constant."""
+    if len(a) == 0:
+        return 1.0
+    observed = float(np.mean(a == b))
+    chance = float(np.mean(a) * np.mean(b) + np.mean(~a) * np.mean(~b))
+    return 1.0 if chance == 1.0 else (observed - chance) / (1 - chance)
+
+
+def total_change_cosine(a: Weights, b: Weights, start: Weights, names: Sequence[str]) -> list[float]:
+    """Return, for each array name, the cosine between the total changes of two free-running worlds."""
+    return [cosine(a[name] - start[name], b[name] - start[name]) for name in names]
+
+
+def _correlation(a: Array, b: Array) -> float:
+    return float(np.corrcoef(a, b)[0, 1]) if len(a) > 1 and np.std(a) > 0 and np.std(b) > 0 else 0.0
+
+
+def over_seeds(values: Sequence[Any]) -> dict[str, Any]:
+    """Return ``{mean, interval, per_seed}`` of a figure, or of each entry of a list of figures.
+
+    ``interval`` is the half-width of the 95 % confidence interval of the mean (Student's t).
+    """
+    array = np.array(values, dtype=np.float64)
+    count = len(array)
+    spread = np.zeros(array.shape[1:])
+    if count > 1:
+        spread = stats.t.ppf(0.975, count - 1) * array.std(axis=0, ddof=1) / np.sqrt(count)
+    return {"mean": array.mean(axis=0).tolist(), "interval": spread.tolist(), "per_seed": array.tolist()}

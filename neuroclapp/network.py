@@ -1,0 +1,146 @@
+"""The rate-level description of a network: layers, gradient-isolated modules and their prediction.
+
+A description has no behaviour and no weights. Shapes are settled once, when it is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from math import prod
+from typing import Literal
+
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from . import catalog
+from .catalog import DESCRIPTION
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, config=DESCRIPTION)
+class Layer:
+    """One trainable layer, ``z = rho(W x + b)`` with ``rho`` the rectifier, then an optional max-pool.
+
+    ``kind = "dense"`` takes the whole input as a vector; ``"conv"`` is a 2-D convolution with square
+    ``kernel``, ``stride`` and ``padding`` [pixels]. ``pool`` is the side of the max-pool after it.
+    """
+
+    name: str
+    units: PositiveInt
+    kind: Literal["dense", "conv"] = "dense"
+    bias: bool = True
+    kernel: PositiveInt = 3
+    stride: PositiveInt = 1
+    padding: NonNegativeInt = 1
+    pool: PositiveInt = 1
+
+    def output(self, shape: Shape) -> Shape:
+        """Return the shape of this layer's output, pooling included, for an input of ``shape``."""
+        if self.kind == "dense":
+            if self.pool != 1:
+                raise ValueError(f"layer {self.name!r}: a dense layer cannot be pooled (pool = {self.pool})")
+            return (self.units,)
+        if len(shape) != 3:
+            raise ValueError(f"layer {self.name!r}: a convolution needs (channels, height, width), got {shape}")
+        sides = [(side + 2 * self.padding - self.kernel) // self.stride + 1 for side in shape[1:]]
+        pooled = tuple(side // self.pool for side in sides)
+        if min(pooled) < 1:
+            raise ValueError(f"layer {self.name!r}: an input of {shape} leaves an output of {pooled}")
+        return (self.units, *pooled)
+
+    def weight_shape(self, shape: Shape) -> Shape:
+        """Return the shape of ``w_ff`` (post first, pre second) for an input of ``shape``."""
+        if self.kind == "dense":
+            return (self.units, prod(shape))
+        return (self.units, shape[0], self.kernel, self.kernel)
+
+
+@dataclass(frozen=True, config=DESCRIPTION)
+class Prediction:
+    """How a module predicts: the path of ``c`` and ``z`` through ``W_pred``, and the gate.
+
+    ``feedback``: ``"symmetric"`` uses ``W_pred`` and its transpose (Eq. 4); ``"blocked"`` drops the
+    retrodictive term (Eq. 9); ``"split"`` gives it independent weights ``W_retro`` (Eqs. 10-14).
+    ``gate``: one third factor for both halves of a split (``"shared"``), or the gradient of Eq. 10 with
+    a gate of its own for each half (``"separate"``).
+    """
+
+    feedback: Literal["symmetric", "blocked", "split"] = "symmetric"
+    gate: Literal["shared", "separate"] = "shared"
+
+    def __post_init__(self) -> None:
+        if self.gate == "separate" and self.feedback != "split":
+            raise ValueError(f"gate = 'separate' needs feedback = 'split', not {self.feedback!r}")
+
+
+@dataclass(frozen=True, config=DESCRIPTION)
+class Module:
+    """Layers that share one loss; no gradient crosses a module's boundary."""
+
+    layers: tuple[Layer, ...]
+    prediction: Prediction
+
+
+@dataclass(frozen=True, config=DESCRIPTION)
+class Network:
+    """A feed-forward encoder cut into gradient-isolated modules (Tables 2 and 3).
+
+    ``modules`` counts the layers of each module; left out, every layer is a module of its own (CLAPP).
+    ``width`` multiplies the number of units of every layer.
+    """
+
+    title: str
+    input: tuple[PositiveInt, ...]
+    layers: tuple[Layer, ...]
+    modules: tuple[PositiveInt, ...] = ()
+    width: PositiveFloat = 1.0
+    prediction: Prediction = field(default_factory=Prediction)
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ValueError("a network needs at least one layer")
+        layer_names = [layer.name for layer in self.layers]
+        if len(set(layer_names)) < len(layer_names) or any("." in name for name in layer_names):
+            raise ValueError(f"layer names must differ and hold no dot: {', '.join(layer_names)}")
+        if self.modules and sum(self.modules) != len(self.layers):
+            raise ValueError(f"modules = {list(self.modules)} count {sum(self.modules)} layers of {len(self.layers)}")
+        self.shapes  # raises where a layer does not fit its input
+
+    @property
+    def scaled_layers(self) -> tuple[Layer, ...]:
+        """The layers with ``width`` applied."""
+        if self.width == 1.0:
+            return self.layers
+        return tuple(
+            Layer(**{**vars_of(layer), "units": max(1, round(layer.units * self.width))}) for layer in self.layers
+        )
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Shapes of the input and of each layer's output, ``len(layers) + 1`` of them."""
+        shapes: list[Shape] = [tuple(self.input)]
+        for layer in self.scaled_layers:
+            shapes.append(layer.output(shapes[-1]))
+        return tuple(shapes)
+
+    def split(self) -> tuple[Module, ...]:
+        """Return the gradient-isolated modules, lowest first."""
+        layers = iter(self.scaled_layers)
+        counts = self.modules or (1,) * len(self.layers)
+        return tuple(Module(tuple(next(layers) for _ in range(count)), self.prediction) for count in counts)
+
+    @property
+    def parameters(self) -> int:
+        """Number of encoder parameters (``w_ff`` and ``bias``)."""
+        pairs = zip(self.scaled_layers, self.shapes, strict=False)
+        return sum(prod(layer.weight_shape(shape)) + layer.bias * layer.units for layer, shape in pairs)
+
+
+def vars_of(layer: Layer) -> dict[str, object]:
+    return {name: getattr(layer, name) for name in Layer.__dataclass_fields__}
+
+
+def load_network(reference: str) -> Network:
+    """Read a network from the catalogue by name, or from the TOML file at a path."""
+    return catalog.load("models", reference, Network)

@@ -1,0 +1,138 @@
+"""Populations and weights -> `network.nir` and `plasticity.json`, which together are all that Lava needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..plasticity import Target
+from ..spiking.populations import LayerPopulations, Population, Populations
+from ..weights import Weights
+from . import demand, nir, rulefile
+from .chip import Chip
+from .clock import Clock
+from .products import render, rules
+from .program import Connection, LayerProgram, ModulatorProgram, Program, Units
+
+#: Steps of a learning epoch: a weight changes at most once in it.
+EPOCH = 8
+
+
+def export(populations: Populations, weights: Weights, chip: Chip, folder: Path) -> None:
+    """Write ``folder/network.nir`` and ``folder/plasticity.json``.
+
+    Raises InputError where the network does not fit the chip; then nothing is written.
+    """
+    learning, inference = program(populations, weights, chip), network(populations, weights)
+    demand.check(learning, chip)
+    nir.write(inference, folder)
+    rulefile.write(learning, folder)
+
+
+def network(populations: Populations, weights: Weights) -> nir.Inference:
+    """Return the inference half, its weights in thresholds per spike."""
+    timing = populations.timing
+    layers = []
+    below = populations.input
+    for layer in populations.layers:
+        w_ff = _array(weights, f"{layer.name}.w_ff", (layer.soma.units, below.units))
+        bias = None
+        if f"{layer.name}.bias" in weights:
+            bias = _array(weights, f"{layer.name}.bias", (layer.soma.units,)) / (
+                layer.soma.quantum * timing.steps_on
+            )
+        layers.append(nir.Feedforward(_units(layer.soma), w_ff * (below.quantum / layer.soma.quantum), bias))
+        below = layer.soma
+    return nir.Inference(
+        Clock(timing.dt, timing.steps, timing.steps_on), _units(populations.input), tuple(layers)
+    )
+
+
+def program(populations: Populations, weights: Weights, chip: Chip) -> Program:
+    """Return the learning half: every rule of every layer in the chip's units."""
+    if populations.plasticity.prediction.gate != "shared":
+        raise InputError(
+            "export", "prediction.gate", "separate", "a layer has one modulator: the gate must be 'shared'"
+        )
+    timing = populations.timing
+    layers = []
+    below = populations.input
+    for layer in populations.layers:
+        layers.append(_layer(layer, below, populations, weights))
+        below = layer.soma
+    return Program(
+        chip.name,
+        populations.plasticity.prediction,
+        Clock(timing.dt, timing.steps, timing.steps_on, EPOCH),
+        _units(populations.input),
+        tuple(layers),
+    )
+
+
+def _layer(
+    layer: LayerPopulations, below: Population, populations: Populations, weights: Weights
+) -> LayerProgram:
+    own = layer.soma
+    scales: dict[Target, float] = {
+        "w_ff": below.quantum / own.quantum,
+        "bias": _bias_scale(layer, populations),
+        "w_pred": own.quantum,
+        "w_retro": own.quantum,
+    }
+    presynaptic: dict[Target, float] = {
+        "w_ff": below.quantum,
+        "bias": 1.0,
+        "w_pred": own.quantum,
+        "w_retro": own.quantum,
+    }
+    connections = []
+    for rule in rules(populations.plasticity):
+        target = rule.target
+        if target == "bias" and f"{layer.name}.bias" not in weights:
+            continue
+        eta = layer.eta if target in ("w_ff", "bias") else layer.eta_pred
+        initial = None
+        if target in ("w_pred", "w_retro"):
+            initial = _square(layer, target, weights) * scales[target]
+        series = render(rule, eta * scales[target] * presynaptic[target])
+        connections.append(Connection(series, scales[target], eta, initial))
+    modulator = layer.modulator
+    return LayerProgram(
+        _units(own),
+        below.name,
+        tuple(connections),
+        ModulatorProgram(
+            modulator.units,
+            float(modulator.tonic),
+            modulator.resolution,
+            float(modulator.burst),
+            layer.listens,
+        ),
+    )
+
+
+def _square(layer: LayerPopulations, target: Target, weights: Weights) -> np.ndarray:
+    """Return W_pred or W_retro in rate units; symmetric feedback has no W_retro of its own."""
+    shape = (layer.soma.units, layer.soma.units)
+    name = f"{layer.name}.{target}"
+    if target == "w_retro" and name not in weights:
+        return _array(weights, f"{layer.name}.w_pred", shape).T
+    return _array(weights, name, shape)
+
+
+def _bias_scale(layer: LayerPopulations, populations: Populations) -> float:
+    return 1 / (layer.soma.quantum * populations.timing.steps_on)
+
+
+def _units(population: Population) -> Units:
+    return Units(population.name, population.units, population.neurons, population.quantum)
+
+
+def _array(weights: Weights, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    if name not in weights:
+        raise InputError("weights", name, None, f"this array of shape {shape} is missing")
+    if weights[name].shape != shape:
+        raise InputError("weights", name, weights[name].shape, f"its shape must be {shape}")
+    return weights[name]

@@ -1,0 +1,181 @@
+"""Run exported files in Lava, each job in a process of its own with a hard time limit.
+
+Lava forks one process per Lava process and can hang when one of them fails, so that nothing of it runs in the
+caller's process; on failure or timeout all that the job started is ended.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import MissingPackageError, RunError
+from ...plasticity import Target
+from .. import nir
+from ..exported import read_layer
+from ..program import checked_sign
+from .shim import INSTALL
+
+Progress = Callable[[int, int], None]
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What on-chip learning of one layer leaves.
+
+    ``before`` and ``after``: weights by target, in rate units. ``count``, ``charge`` (net charge, in spikes),
+    ``apical`` (d), ``retro`` (r) (presentations, units), ``gamma`` (presentations,), and ``total``
+    (presentations, 2), the modulators' spikes at the release, fixation half first.
+    """
+
+    before: dict[Target, Array]
+    after: dict[Target, Array]
+    count: Array
+    charge: Array
+    apical: Array
+    retro: Array
+    gamma: Array
+    total: Array
+
+
+def infer(
+    folder: Path, inputs: ArrayLike, limit_s: float = 600, progress: Progress | None = None
+) -> list[NDArray[np.uint32]]:
+    """Run ``folder/network.nir`` in Lava on ``inputs`` (samples, inputs), one presentation each, from rest.
+
+    Returns the packets of every layer, (samples, steps, units). Step s holds the same packets as step s of
+    the presentation in the other worlds.
+    """
+    network = nir.read(folder)
+    inputs = np.asarray(inputs, dtype=np.float64)
+    network.charge(inputs)  # raises where they do not fit, before a job is started
+    result = run_job("inference", folder, {"inputs": inputs}, {}, limit_s, progress)
+    return [result[f"packets{n}"] for n in range(len(network.layers))]
+
+
+def learn(
+    folder: Path,
+    layer: str,
+    inputs: ArrayLike,
+    sign: ArrayLike,
+    limit_s: float = 600,
+    progress: Progress | None = None,
+) -> Learned:
+    """Let one layer of an export learn in Lava, from rest and from the exported weights.
+
+    ``inputs`` (presentations, inputs) and ``sign`` (presentations,) are the stream; the layers below infer.
+    """
+    network, program, index = read_layer(folder, layer)
+    inputs = np.asarray(inputs, dtype=np.float64)
+    network.charge(inputs)  # raises where they do not fit, before a job is started
+    arrays = {"inputs": inputs, "sign": checked_sign(sign, len(inputs))}
+    result = run_job("learning", folder, arrays, {"layer": layer}, limit_s, progress)
+    before: dict[Target, Array] = {}
+    after: dict[Target, Array] = {}
+    for one in program.layers[index].connections:
+        start = {"w_ff": network.layers[index].weights, "bias": network.layers[index].bias}.get(
+            one.target, one.weights
+        )
+        if start is not None:
+            before[one.target], after[one.target] = start / one.scale, result[one.target] / one.scale
+    names = ("count", "charge", "apical", "retro", "gamma", "total")
+    return Learned(before, after, *(result[name] for name in names))
+
+
+def run_job(
+    kind: Literal["inference", "learning"],
+    folder: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    options: Mapping[str, Any],
+    limit_s: float,
+    progress: Progress | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Run one job in a process of its own and return its arrays.
+
+    ``progress(done, total)`` is called with time steps. Raises MissingPackageError where Lava is absent, and
+    RunError with the end of the job's error output where it fails or takes longer than ``limit_s`` seconds.
+    """
+    if importlib.util.find_spec("lava") is None:
+        raise MissingPackageError("lava-nc 0.10.0", "run a network in Lava", INSTALL)
+    with tempfile.TemporaryDirectory(prefix="neuroclapp-lava-") as name:
+        job_folder = Path(name)
+        job = {"kind": kind, "folder": str(Path(folder).resolve()), **options}
+        (job_folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        np.savez(job_folder / "arrays.npz", **arrays)  # type: ignore[arg-type]
+        _work(kind, job_folder, limit_s, progress)
+        result = job_folder / "result.npz"
+        if not result.is_file():
+            raise RunError(f"Lava {kind} job of {folder}: it ended without a result")
+        with np.load(result, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+
+
+def _work(kind: str, job_folder: Path, limit_s: float, progress: Progress | None) -> None:
+    errors = job_folder / "stderr.txt"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    root = str(Path(__file__).resolve().parents[3])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
+    command = [sys.executable, "-m", "neuroclapp.onchip.lava.worker", str(job_folder)]
+    with errors.open("w") as stderr:
+        worker = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, start_new_session=True
+        )
+    reader = threading.Thread(target=_follow, args=(worker.stdout, progress), daemon=True)
+    reader.start()
+    try:
+        code = worker.wait(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        message = f"Lava {kind} job: it took longer than {limit_s:g} s"
+        raise RunError(f"{message}{_tail(errors)}") from None
+    finally:
+        _end(worker, reader)
+    if code != 0:
+        raise RunError(f"Lava {kind} job: it failed with exit status {code}{_tail(errors)}")
+
+
+def _follow(lines: IO[str] | None, progress: Progress | None) -> None:
+    for line in lines or ():
+        words = line.split()
+        if progress is not None and len(words) == 3 and words[0] == "steps":
+            progress(int(words[1]), int(words[2]))
+
+
+def _end(worker: subprocess.Popen[str], reader: threading.Thread) -> None:
+    """End the worker and all processes that it started: they share a session of their own.
+
+    They are first asked to end: Python's resource tracker then removes their shared memory.
+    """
+    for how, patience_s in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
+        until = time.monotonic() + patience_s
+        try:
+            os.killpg(worker.pid, how)
+            while time.monotonic() < until:
+                worker.poll()
+                os.killpg(worker.pid, 0)
+                time.sleep(0.02)
+        except ProcessLookupError:
+            break
+    worker.wait()
+    reader.join()
+    if worker.stdout is not None:
+        worker.stdout.close()
+
+
+def _tail(errors: Path) -> str:
+    text = errors.read_text(encoding="utf-8", errors="replace").strip()
+    return f"; the end of its error output:\n{text[-2000:]}" if text else ""

@@ -1,0 +1,80 @@
+"""What is shown when: the one stream of presentations that all worlds share.
+
+Presentation ``n`` shows one glimpse. ``sign[n]`` is that of the pair ``(n-1, n)``: +1 for a fixation (the
+same image seen again), -1 for a saccade to another image, 0 where there is no pair. The eye moves in
+the order A1 A2 B1 B2 C1 C2 ..., and the next image is drawn without regard to labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic.dataclasses import dataclass as description
+
+from .catalog import DESCRIPTION
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Presentations:
+    """A stream: ``inputs`` (presentations, inputs), ``sign`` and ``image`` (presentations,)."""
+
+    inputs: Array
+    sign: NDArray[np.int8]
+    image: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, part: slice) -> Presentations:
+        return Presentations(self.inputs[part], self.sign[part], self.image[part])
+
+
+@description(frozen=True, config=DESCRIPTION)
+class Glimpse:
+    """How an image reaches the retina: centred, with fresh pixel noise, split into ON and OFF channels.
+
+    ``noise`` is the standard deviation of the pixel noise, in units of the image's full range; ``contrast``
+    multiplies the result. ``inputs = contrast * [max(g, 0), max(-g, 0)]`` with
+    ``g = image - mean + noise * normal``.
+    """
+
+    noise: NonNegativeFloat = 0.0
+    contrast: PositiveFloat = 1.0
+
+    def look(self, images: Array, mean: Array, generator: np.random.Generator) -> Array:
+        """Return glimpses (images, 2 * pixels) of ``images`` (images, pixels), all values >= 0."""
+        seen = images - mean + self.noise * generator.standard_normal(images.shape)
+        return self.contrast * np.concatenate([np.maximum(seen, 0.0), np.maximum(-seen, 0.0)], axis=1)
+
+
+def fixations(
+    images: Array, mean: Array, count: int, glimpse: Glimpse, generator: np.random.Generator
+) -> Presentations:
+    """Return ``count`` presentations in the order A1 A2 B1 B2 ..., images drawn without labels.
+
+    The next image always differs from the one before it.
+    """
+    objects = (count + 1) // 2
+    steps = generator.integers(1, len(images), size=objects)
+    image = np.repeat(np.cumsum(steps) % len(images), 2)[:count]
+    sign = np.where(np.arange(count) % 2 == 1, 1, -1).astype(np.int8)
+    sign[:1] = 0
+    return Presentations(glimpse.look(images[image], mean, generator), sign, image)
+
+
+def survey(images: Array, mean: Array, glimpse: Glimpse, generator: np.random.Generator) -> Presentations:
+    """Return one glimpse of every image in order, without pairs: nothing is learned from it."""
+    count = len(images)
+    return Presentations(
+        glimpse.look(images, mean, generator), np.zeros(count, dtype=np.int8), np.arange(count)
+    )
+
+
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """Return the random generator of one purpose in one seed, independent of all others."""
+    return np.random.default_rng(np.random.SeedSequence([seed, *purpose.encode()]))

@@ -1,0 +1,1 @@
+"""A run: one experiment carried through all worlds, step by step, in one directory."""

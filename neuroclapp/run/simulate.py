@@ -1,0 +1,158 @@
+"""The step ``simulate``: the spiking worlds in Brian2, all from one C++ build.
+
+*Learned*: from the initial weights, both layers at once, wholly in spikes. *Converted*: the rate-trained
+weights. *Random*: the initial weights. Controls: the dendrites permuted afresh at each presentation, and
+gamma always on. Each world then sees every image once, without learning, and is read on spike counts.
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import write_npz
+from ..plasticity import Control, permuted_dendrites
+from ..presentations import Presentations, generator
+from ..progress import Progress
+from ..spiking.simulation import CompiledNetwork, Stretch, run_all, run_steps, scratch
+from ..spiking.state import rest
+from ..weights import Weights
+from . import trajectory
+from .directory import RunDirectory
+from .parallel import Report, over_seeds
+
+#: Presentations per call of the compiled program: the grain of snapshots, progress and resumption.
+STRETCH = 250
+
+LEARNING = ("spiking", "permuted_dendrite", "gamma_always_on")
+READ = ("random_spiking", "converted", *LEARNING)
+
+
+def simulate(run: RunDirectory) -> None:
+    """Simulate every seed; write weights, the learned world's trajectory, and spike counts of all images."""
+    experiment = run.experiment
+    for seed in experiment.seeds:
+        run.weights(seed, "rate")
+    images = sum(len(part) for part in run.surveys(experiment.seeds[0]).values())
+    with run.step("simulate") as notes:
+        with scratch() as folder:
+            with Progress("compiling the spiking network", 1):
+                network = CompiledNetwork(run.populations, STRETCH, folder, permutable=True)
+            notes["build_s"] = round(network.build_seconds, 2)
+            units = len(LEARNING) * experiment.data.presentations + len(READ) * images
+            over_seeds(partial(_simulate, run, network), experiment.seeds, "spiking network", units)
+        close_look(run, experiment.seeds[0])
+
+
+def controls(run: RunDirectory, seed: int) -> dict[str, Control]:
+    """Return what is done to the rule in each learning world."""
+    network, learning = run.network, run.experiment.learning
+    units = network.scaled_layers[0].units
+    draw = generator(seed, "permutation")
+    return {
+        "spiking": Control(),
+        "permuted_dendrite": permuted_dendrites(run.experiment.data.presentations, len(network.layers), units, draw),
+        "gamma_always_on": Control(always_open=True, bound=learning.bound),
+    }
+
+
+def _simulate(run: RunDirectory, network: CompiledNetwork, seed: int, report: Report) -> None:
+    folder, stream = run.seed(seed), run.stream(seed)
+    initial, rate = run.weights(seed, "initial"), run.weights(seed, "rate")
+    worlds = {"random_spiking": initial, "converted": on_grid(rate)}
+    done = 0
+    for name, control in controls(run, seed).items():
+        if not (folder / f"{name}.safetensors").is_file():
+            _learn(network, stream, initial, control, folder, name, lambda n, so_far=done: report(so_far + n))
+        worlds[name] = run.weights(seed, name)
+        done += len(stream)
+    features: dict[str, Any] = {}
+    for name, weights in worlds.items():
+        for part, images in run.surveys(seed).items():
+            for layer, counts in zip(run.network.layers, survey_counts(network, images, weights), strict=True):
+                features[f"{name}/{part}/{layer.name}"] = counts.astype(np.uint16)
+            done += len(images)
+            report(done)
+    write_npz(folder / "features.npz", features)
+
+
+def on_grid(weights: Weights, grid: float = 2.0**-20) -> Weights:
+    """Round weights to multiples of ``grid``, so that sums of them are exact in any order."""
+    return Weights({name: np.round(array / grid) * grid for name, array in weights.items()})
+
+
+def _learn(
+    network: CompiledNetwork,
+    stream: Presentations,
+    initial: Weights,
+    control: Control,
+    folder: Path,
+    name: str,
+    report: Report,
+) -> None:
+    """Learn from the whole stream; every stretch is kept, so that a killed run goes on from the last one."""
+    kept = folder / f"stretches-{name}"
+    weights, state, start = trajectory.resume(kept, initial, rest(network.populations), STRETCH)
+
+    def after(done: int, stretch: Stretch) -> None:
+        first = done - len(stretch.record.input_count)
+        trajectory.keep(kept, first, stretch, network.populations, stream[first:done])
+        report(done)
+
+    weights, _ = run_all(network, stream, weights, True, control, start, state, after)
+    if name == "spiking":
+        trajectory.join(kept, folder / "spiking.h5", initial)
+    weights.save(folder / f"{name}.safetensors")
+    shutil.rmtree(kept)
+
+
+def survey_counts(network: CompiledNetwork, images: Presentations, weights: Weights) -> list[Any]:
+    """Return the spike counts (images, units) of every layer, without learning."""
+    counts: list[list[Any]] = []
+
+    def after(done: int, stretch: Stretch) -> None:
+        counts.append([layer.count for layer in stretch.record.layers])
+
+    run_all(network, images, weights, learn=False, after=after)
+    return [np.concatenate(parts) for parts in zip(*counts, strict=True)]
+
+
+def close_look(run: RunDirectory, seed: int, presentations: int = 8) -> None:
+    """Record every time step: of a few presentations that are learned from, and of test images, converted.
+
+    The first is what a raster shows; the second is what a chip's spike trains are held against.
+    """
+    stream = run.stream(seed)[: presentations - (presentations % 2)]
+    _, model = run_steps(run.populations, stream, run.weights(seed, "spiking"))
+    dt = run.populations.timing.dt
+    arrays: dict[str, Any] = {"sign": stream.sign, "image": stream.image}
+    for name, monitor in model.monitors.items():
+        if name.endswith("_spikes"):
+            arrays |= {f"{name}/{key}": np.array(getattr(monitor, key)) for key in ("i", "packet")}
+            arrays[f"{name}/step"] = np.round(np.array(monitor.t) / dt).astype(np.int64)
+        if name.endswith("_steps"):
+            arrays |= {f"{name}/{key}": np.array(getattr(monitor, key)).T for key in monitor.record_variables}
+    write_npz(run.seed(seed) / "steps.npz", arrays)
+
+    samples = run.experiment.lava.samples
+    if samples:
+        shown = run.surveys(seed)["test"][:samples]
+        weights = on_grid(run.weights(seed, "rate"))
+        _, model = run_steps(run.populations, shown, weights, learn=False)
+        packets = {layer.name: packets_of(model, n, len(shown)) for n, layer in enumerate(run.network.layers)}
+        write_npz(run.seed(seed) / "converted_packets.npz", packets)
+
+
+def packets_of(model: Any, layer: int, presentations: int) -> Any:
+    """Return a layer's packets (presentations, steps, units) from a run that recorded every time step."""
+    populations = model.populations
+    steps, units = populations.timing.steps, populations.layers[layer].soma.units
+    monitor = model.monitors[f"soma{layer}_spikes"]
+    packets = np.zeros((presentations * steps + 1, units), dtype=np.uint8)
+    step = np.round(np.array(monitor.t) / populations.timing.dt).astype(np.int64)
+    packets[step, np.array(monitor.i)] = np.array(monitor.packet)
+    return packets[:-1].reshape(presentations, steps, units)

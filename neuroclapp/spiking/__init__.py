@@ -1,0 +1,1 @@
+"""Spiking populations: their description, the mapping from rates, and their simulation in Brian2."""

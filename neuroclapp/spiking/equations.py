@@ -1,0 +1,136 @@
+"""The Brian2 rendering: equations of the populations, and of the rule as text.
+
+All quantities are dimensionless: charge in thresholds of one neuron divided by ``neurons``, activity in
+rate units, time in steps. See `neuroclapp.spiking.populations` for the model.
+"""
+
+from __future__ import annotations
+
+from ..plasticity import Factor, Plasticity, Rule, Target
+
+#: Where a factor is found: (variable of the postsynaptic, of the presynaptic group).
+_VARIABLES: dict[Factor, tuple[str, str]] = {
+    Factor("x", "sample"): ("", "z_pre"),
+    Factor("x", "context"): ("", "c_pre"),
+    Factor("z", "sample"): ("z_post", "z_pre"),
+    Factor("z", "context"): ("c_post", "c_pre"),
+    Factor("rho", "sample"): ("rho_post", ""),
+    Factor("rho", "context"): ("rho_context_post", ""),
+    Factor("d", "sample"): ("apical_post", ""),
+    Factor("r", "sample"): ("retro_post", ""),
+}
+
+COUNTER = """
+v : 1
+packet : 1
+count : 1
+count_context : 1
+z = count * quantum : 1
+c = count_context * quantum : 1
+quantum : 1 (constant, shared)
+"""
+
+INPUT = COUNTER + "charge : 1\n"
+
+SOMA = (
+    COUNTER
+    + """
+drive : 1
+bias : 1
+rho = int(count + v > 0.5) : 1
+rho_context : 1
+held : 1
+next_held : 1
+collected : 1
+gamma : 1
+eta_bias : 1 (shared)
+bound_bias : 1 (shared)
+"""
+)
+
+#: The dendrites as the rule sees them: as collected, or (a control) through a permutation of units.
+INTACT = "apical = held : 1\nretro = collected : 1\n"
+PERMUTED = "apical : 1\nretro : 1\n"
+
+MODULATOR = """
+evidence : 1
+packet : 1
+direction : 1 (constant)
+stagger : 1 (constant)
+"""
+
+SITE = """
+total : 1
+polarity : 1 (constant)
+baseline : 1 (constant, shared)
+always_open : 1 (shared)
+"""
+
+INPUT_STEP = """
+v += charge * int(timestep(t, dt) % steps < steps_on)
+packet = clip(floor(v), 0, neurons)
+"""
+
+SOMA_STEP = """
+v += drive + bias * int(timestep(t, dt) % steps < steps_on) / (quantum * steps_on)
+drive = 0
+packet = clip(floor(v), 0, neurons)
+"""
+
+SPIKE = "packet > 0"
+RESET = "v -= packet; count += packet"
+
+MODULATOR_STEP = """
+packet = int(timestep(t, dt) % steps == release) * clip(floor(tonic + stagger + resolution * (1 + direction * evidence)), 0, burst)
+"""
+
+SITE_SPIKE = "timestep(t, dt) % steps == release + 1 and polarity * gaze(t) > 0 and (total > baseline or always_open > 0)"
+
+#: What happens between two presentations.
+INPUT_TURN = """
+count_context = count
+count = 0
+v = 0.5
+charge = stimulus(t, i) / (quantum * steps_on)
+"""
+
+SOMA_TURN = """
+rho_context = rho
+count_context = count
+count = 0
+v = 0.5
+drive = 0
+held = next_held
+next_held = 0
+collected = 0
+gamma = 0
+"""
+
+LEARN = "gamma != 0"
+
+WEIGHT = """
+w : 1
+eta : 1 (shared)
+bound : 1 (shared)
+"""
+
+
+def change(rule: Rule) -> str:
+    """Return the change of a weight per unit of learning rate, e.g. ``gamma_post * (0.5 * z_post * c_pre)``."""
+    terms = []
+    for product in rule.products:
+        names = [_VARIABLES[factor][0] for factor in product.post] + [_VARIABLES[factor][1] for factor in product.pre]
+        coefficient = [] if product.coefficient == 1 else [repr(product.coefficient)]
+        terms.append(" * ".join(coefficient + names))
+    return f"gamma_post * ({' + '.join(terms)})"
+
+
+def learning(plasticity: Plasticity, target: Target) -> str:
+    """Return the statement that changes the weights ``w`` of one target."""
+    return f"w = clip(w + eta * {change(plasticity.rule(target))}, -bound, bound)"
+
+
+def bias_learning(plasticity: Plasticity) -> str:
+    """Return the statement that changes a soma's bias, a weight from a constant input of 1."""
+    text = change(plasticity.rule("bias")).replace("_post", "")
+    return f"bias = clip(bias + eta_bias * {text}, -bound_bias, bound_bias)"

@@ -1,0 +1,99 @@
+"""Network -> Populations: how a rate network becomes a spiking one."""
+
+from __future__ import annotations
+
+from dataclasses import field
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass as description
+
+from ..catalog import DESCRIPTION
+from ..errors import InputError
+from ..network import Network
+from ..plasticity import clapp
+from .populations import LayerPopulations, Modulator, Population, Populations, Timing
+
+
+@description(frozen=True, config=DESCRIPTION)
+class Spiking:
+    """How rates become spikes.
+
+    ``neurons`` per unit; ``input_gain`` and ``gain`` (one value per layer): spikes that one neuron fires
+    in a presentation for an activity of 1. They set the resolution, ``1 / (neurons * gain)``, and the
+    largest activity, ``steps_on / gain``.
+    """
+
+    timing: Timing = field(default_factory=Timing)
+    neurons: PositiveInt = 10
+    input_gain: PositiveFloat = 10.0
+    gain: tuple[PositiveFloat, ...] = (10.0,)
+    modulator: Modulator = field(default_factory=Modulator)
+
+
+def populations(
+    network: Network,
+    spiking: Spiking,
+    eta: tuple[float, ...],
+    eta_pred: tuple[float, ...],
+    generator: np.random.Generator,
+) -> Populations:
+    """Map a network of dense layers; ``eta`` and ``eta_pred`` hold one learning rate per layer.
+
+    ``generator`` draws the modulators' wiring. Raises InputError where the network or a value does not fit.
+    """
+    layers = network.scaled_layers
+    for layer in layers:
+        if layer.kind != "dense":
+            raise InputError(network.title, f"layers.{layer.name}.kind", layer.kind, "only dense layers map to spikes")
+    if any(len(module.layers) > 1 for module in network.split()):
+        raise InputError(network.title, "modules", list(network.modules), "spiking layers learn one by one")
+    if network.prediction.gate == "separate":
+        raise InputError(network.title, "prediction.gate", "separate", "a spiking layer has one modulator: 'shared'")
+    for name, values in (("spiking.gain", spiking.gain), ("eta", eta), ("eta_pred", eta_pred)):
+        if len(values) != len(layers):
+            raise InputError(network.title, name, list(values), f"needs one value per layer, {len(layers)}")
+    needed = len(layers) + 3
+    timing = spiking.timing
+    if timing.steps - timing.steps_on < needed:
+        raise InputError(
+            network.title, "spiking.timing.flush", f"{timing.flush} s", f"{len(layers)} layers need {needed} steps of dt"
+        )
+
+    somata = [
+        Population(layer.name, layer.units, spiking.neurons, 1 / (spiking.neurons * gain))
+        for layer, gain in zip(layers, spiking.gain, strict=True)
+    ]
+    return Populations(
+        timing=timing,
+        input=Population(
+            "input", int(np.prod(network.input)), spiking.neurons, 1 / (spiking.neurons * spiking.input_gain)
+        ),
+        layers=tuple(
+            LayerPopulations(soma.name, soma, spiking.modulator, wiring(soma.units, spiking.modulator, generator), e, p)
+            for soma, e, p in zip(somata, eta, eta_pred, strict=True)
+        ),
+        plasticity=clapp(network.prediction),
+    )
+
+
+def wiring(units: int, modulator: Modulator, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Draw which somata each modulator unit listens to: (2 * modulator.units, units).
+
+    Every unit listens to ``fan_in`` somata; coverage is as even as it can be, and weights make each
+    half's mean estimate equal the score exactly.
+    """
+    fan_in = min(modulator.fan_in, units)
+    if modulator.units * fan_in < units:
+        raise InputError("modulator", "fan_in", fan_in, f"{modulator.units} units cannot cover {units} somata")
+    halves = []
+    for _ in range(2):
+        listens = np.zeros((modulator.units, units))
+        coverage = np.zeros(units)
+        for unit in range(modulator.units):
+            least_covered_first = np.lexsort((generator.random(units), coverage))[:fan_in]
+            listens[unit, least_covered_first] = 1.0
+            coverage[least_covered_first] += 1
+        halves.append(listens * modulator.units / coverage)
+    return np.concatenate(halves)

@@ -1,0 +1,124 @@
+"""Spiking populations as data: what the mapping builds, what Brian2 and the on-chip export read.
+
+A unit of the rate network is a population of ``neurons`` integrate-and-fire neurons with subtractive
+reset. All of them see the same input and start at ``(i + 1/2) / neurons`` of a threshold, so that
+together they count like one unit that may send up to ``neurons`` spikes per time step, a *packet*
+(Hermite's identity); that packet unit is what is simulated.
+
+One presentation, in time steps of ``dt`` (steps 0, 1, ..., ``steps - 1``):
+
+    input, step s < steps_on:   v += activity / (quantum * steps_on);       every population: v = 1/2 at step 0
+    soma, every step s:         v += drive / quantum, the charge that arrived in step s - 1
+    packet:                     n = clip(floor(v), 0, neurons);  v -= n;  count += n
+    basal, apical, retro:       drive_j += W_ji n_i quantum_i,   next_j += W_pred_jk n_k quantum,
+                                retro_j += W_retro_jk n_k quantum        at each packet n of the presynaptic unit
+    modulator m, listening:     evidence_m += weight_mj apical_j n_j quantum
+    step ``release``:           modulators fire;  + 1: gamma is released;  + 2: weights change
+    next presentation:          apical = next; next = retro = evidence = 0
+
+A unit's activity is ``count * quantum``; its net charge is ``(count + v - 1/2) * quantum``, and the slope
+rho' is 1 where that is positive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass as description
+
+from ..catalog import DESCRIPTION
+from ..plasticity import Plasticity
+from ..units import Seconds
+
+
+@description(frozen=True, config=DESCRIPTION)
+class Timing:
+    """The clock of a presentation: input for ``duration``, then ``flush`` without input [s]."""
+
+    duration: Seconds = 0.1
+    flush: Seconds = 0.005
+    dt: Seconds = 0.001
+
+    def __post_init__(self) -> None:
+        for name in ("duration", "flush", "dt"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ValueError(f"{name} = {value} s must be positive")
+            if abs(value / self.dt - round(value / self.dt)) > 1e-6:
+                raise ValueError(f"{name} = {value} s must be a multiple of dt = {self.dt} s")
+
+    @property
+    def steps_on(self) -> int:
+        """Number of time steps with input."""
+        return round(self.duration / self.dt)
+
+    @property
+    def steps(self) -> int:
+        """Number of time steps of a whole presentation."""
+        return round((self.duration + self.flush) / self.dt)
+
+    @property
+    def release(self) -> int:
+        """The time step at which the modulators fire; weights change two steps later, the last one."""
+        return self.steps - 3
+
+    @property
+    def period(self) -> float:
+        """Duration of a whole presentation [s]."""
+        return self.steps * self.dt
+
+
+@description(frozen=True, config=DESCRIPTION)
+class Modulator:
+    """A neuromodulator population: ``units`` for fixations and as many for saccades.
+
+    Each unit listens to ``fan_in`` units of its layer and estimates the score u from them. It fires
+    ``tonic + resolution * (1 - u)`` spikes at the release (fixation) or ``tonic + resolution * (1 + u)``
+    (saccade), at least 0 and at most ``burst``; gamma opens where the half fires more than its tonic
+    level on average.
+    """
+
+    units: PositiveInt = 32
+    fan_in: PositiveInt = 16
+    resolution: PositiveFloat = 4.0
+    tonic: PositiveInt = 40
+    burst: PositiveInt = 127
+
+
+@dataclass(frozen=True)
+class Population:
+    """Units of ``neurons`` neurons each; one spike of one neuron stands for ``quantum`` of activity."""
+
+    name: str
+    units: int
+    neurons: int
+    quantum: float
+
+
+@dataclass(frozen=True)
+class LayerPopulations:
+    """A layer: its somata with apical and retro dendrites, its modulator, its learning rates.
+
+    ``listens`` (2 * modulator.units, units): weight of each modulator unit, fixation half first, on each
+    soma; 0 where there is no synapse. Each half's mean over its units is exactly the score.
+    """
+
+    name: str
+    soma: Population
+    modulator: Modulator
+    listens: NDArray[np.float64]
+    eta: float
+    eta_pred: float
+
+
+@dataclass(frozen=True)
+class Populations:
+    """A spiking network without its weights, which stay in rate units (`neuroclapp.weights`)."""
+
+    timing: Timing
+    input: Population
+    layers: tuple[LayerPopulations, ...]
+    plasticity: Plasticity

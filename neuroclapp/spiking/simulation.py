@@ -1,0 +1,243 @@
+"""Running a spiking network in Brian2, a stretch of presentations at a time.
+
+A stretch starts from a state and weights and leaves new ones, so that a long run shows progress, needs
+memory for one stretch only, and resumes to the same bits after any stretch. In C++ one build serves all
+stretches, seeds and controls: weights, state, learning rates and inputs are given to the binary.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MissingPackageError, RunError
+from ..plasticity import Control
+from ..presentations import Presentations
+from ..weights import Weights
+from .populations import Populations
+from .state import LayerRecord, Record, State, rest
+
+Runtime = Literal["numpy", "cython"]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What one stretch leaves: the record of its presentations, the weights and the state at its end."""
+
+    record: Record
+    weights: Weights
+    state: State
+
+
+class CompiledNetwork:
+    """A spiking network compiled to a C++ program that runs up to ``stretch`` presentations per call.
+
+    Brian2's standalone device belongs to the process: only one such object may be in use at a time.
+    ``permutable`` builds the control in which dendrites pass through a permutation of units.
+    """
+
+    def __init__(self, populations: Populations, stretch: int, folder: Path, permutable: bool = False) -> None:
+        began = time.monotonic()
+        b2, model = _brian2()
+        self.populations, self.stretch, self.permutable = populations, stretch, permutable
+        self._folder = folder
+        b2.prefs.devices.cpp_standalone.extra_make_args_unix = [f"-j{os.cpu_count() or 1}"]
+        b2.set_device("cpp_standalone", build_on_run=False, directory=str(folder))
+        b2.device.reinit()
+        b2.device.activate(build_on_run=False, directory=str(folder))
+        blank = _blank(populations, stretch)
+        self._model = model.build(populations, blank, _identity(populations, stretch) if permutable else None)
+        for owner, name, value in self._model.assignments(rest(populations), _no_weights(populations), True, Control()):
+            setattr(owner, name, value)
+        self._model.network.run(self._model.duration)
+        b2.device.build(directory=str(folder), compile=True, run=False)
+        self.build_seconds = time.monotonic() - began
+
+    def run(
+        self,
+        stream: Presentations,
+        weights: Weights,
+        state: State,
+        learn: bool = True,
+        control: Control | None = None,
+    ) -> Stretch:
+        """Run the presentations of ``stream``, at most ``stretch`` of them."""
+        import brian2 as b2
+
+        control = control or Control()
+        padded = _padded(stream, self.stretch, self.populations)
+        arguments: dict[Any, Any] = {
+            getattr(owner, name): value
+            for owner, name, value in self._model.assignments(state, weights, learn, control)
+        }
+        arguments[self._model.stimulus] = padded.inputs
+        arguments[self._model.gaze] = padded.sign.astype(float)
+        if self.permutable:
+            shown = control.permutations if control.permutations is not None else _identity(self.populations, len(stream)).permutations
+            filled = np.concatenate([shown, _identity(self.populations, self.stretch).permutations[len(shown) :]])
+            for n, permutation in enumerate(self._model.permutations):
+                arguments[permutation] = filled[:, n].astype(float)
+        workspace = self._workspace()
+        b2.devices.get_device().project_dir = str(workspace)  # where the argument files are written
+        b2.device.run(directory=str(workspace), results_directory="results", with_output=False, run_args=arguments)
+        if not _same(self._model.read_state(0), state):
+            raise RunError(f"{workspace}: the compiled network did not take over the state that it was given")
+        stretch = _harvest(self._model, weights, len(stream))
+        for name in set(b2.device.run_args_arrays):
+            (workspace / "static_arrays" / name).unlink(missing_ok=True)
+            (workspace / "static_arrays" / f"{name}.lock").unlink(missing_ok=True)
+        return stretch
+
+    def _workspace(self) -> Path:
+        """Return this process's own copy of the program: Brian2 names argument files by their content, so that
+        processes side by side would share them."""
+        workspace = self._folder / f"process{os.getpid()}"
+        if not workspace.is_dir():
+            shutil.copytree(self._folder / "static_arrays", workspace / "static_arrays")
+            shutil.copy2(self._folder / "main", workspace / "main")
+        return workspace
+
+
+def run_steps(
+    populations: Populations,
+    stream: Presentations,
+    weights: Weights,
+    state: State | None = None,
+    learn: bool = True,
+    control: Control | None = None,
+    steps: bool = True,
+    target: Runtime = "numpy",
+) -> tuple[Stretch, Any]:
+    """Run presentations without compiling a program, and return also the `Model` with its monitors.
+
+    Slower by far than `CompiledNetwork`; meant for looking at single spikes (``steps``).
+    """
+    b2, model = _brian2()
+    b2.set_device("runtime")
+    b2.prefs.codegen.target = target
+    control = control or Control()
+    made = model.build(populations, stream, control, steps)
+    for owner, name, value in made.assignments(state or rest(populations), weights, learn, control):
+        setattr(owner, name, value)
+    made.network.run(made.duration, namespace={})
+    return _harvest(made, weights, len(stream)), made
+
+
+def stretches(stream: Presentations, length: int, start: int = 0) -> Iterator[tuple[int, Presentations]]:
+    """Cut a stream into stretches of ``length`` presentations, from presentation ``start`` on."""
+    for first in range(start, len(stream), length):
+        yield first, stream[first : first + length]
+
+
+def run_all(
+    network: CompiledNetwork,
+    stream: Presentations,
+    weights: Weights,
+    learn: bool = True,
+    control: Control | None = None,
+    start: int = 0,
+    state: State | None = None,
+    after: Callable[[int, Stretch], object] = lambda done, stretch: None,
+) -> tuple[Weights, State]:
+    """Run a whole stream stretch by stretch; ``after(done, stretch)`` receives each one's result."""
+    state = state or rest(network.populations)
+    control = control or Control()
+    for first, part in stretches(stream, network.stretch, start):
+        shown = None if control.permutations is None else control.permutations[first : first + len(part)]
+        here = Control(shown, control.always_open, control.bound)
+        stretch = network.run(part, weights, state, learn, here)
+        weights, state = stretch.weights, stretch.state
+        after(first + len(part), stretch)
+    return weights, state
+
+
+def _brian2() -> tuple[Any, Any]:
+    try:
+        import brian2
+    except ImportError as error:
+        raise MissingPackageError("Brian2", "simulate spikes", 'pip install "neuroclapp[brian2]"') from error
+    from . import model
+
+    logging.getLogger("brian2").setLevel(logging.ERROR)
+    return brian2, model
+
+
+def _harvest(model: Any, weights: Weights, count: int) -> Stretch:
+    """Read what a run recorded; the first record of each monitor is the state it started from."""
+    monitors = model.monitors
+    shown = slice(1, count + 1)
+    layers = []
+    for n in range(len(model.layers)):
+        soma, site = monitors[f"soma{n}"], monitors[f"site{n}"]
+        counts, v = np.array(soma.count).T[shown], np.array(soma.v).T[shown]
+        layers.append(
+            LayerRecord(
+                count=counts,
+                charge=counts + v - 0.5,
+                gamma=np.array(soma.gamma[0])[shown],
+                total=np.array(site.total).T[shown],
+            )
+        )
+    record = Record(np.array(monitors["input"].count).T[shown], layers)
+    return Stretch(record, model.read_weights(weights), model.read_state())
+
+
+def _same(a: State, b: State) -> bool:
+    layers = zip(a.layers, b.layers, strict=True)
+    return np.array_equal(a.input_count, b.input_count) and all(
+        np.array_equal(x, y) for one, other in layers for x, y in zip(vars(one).values(), vars(other).values(), strict=True)
+    )
+
+
+def _blank(populations: Populations, count: int) -> Presentations:
+    return Presentations(
+        np.zeros((count, populations.input.units)), np.zeros(count, dtype=np.int8), np.zeros(count, dtype=np.int64)
+    )
+
+
+def _padded(stream: Presentations, count: int, populations: Populations) -> Presentations:
+    rest_of_it = _blank(populations, count - len(stream))
+    return Presentations(
+        np.concatenate([stream.inputs, rest_of_it.inputs]),
+        np.concatenate([stream.sign, rest_of_it.sign]),
+        np.concatenate([stream.image, rest_of_it.image]),
+    )
+
+
+def _identity(populations: Populations, count: int) -> Control:
+    units = populations.layers[0].soma.units
+    order: NDArray[np.int64] = np.tile(np.arange(units), (count, len(populations.layers), 1))
+    return Control(permutations=order)
+
+
+def _no_weights(populations: Populations) -> Weights:
+    below, arrays = populations.input.units, {}
+    for layer in populations.layers:
+        units = layer.soma.units
+        arrays[f"{layer.name}.w_ff"] = np.zeros((units, below))
+        for target in set(populations.plasticity.targets) & {"w_pred", "w_retro"}:
+            arrays[f"{layer.name}.{target}"] = np.zeros((units, units))
+        arrays[f"{layer.name}.bias"] = np.zeros(units)
+        below = units
+    return Weights(arrays)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Yield a temporary folder for a compiled network."""
+    folder = Path(tempfile.mkdtemp(prefix="neuroclapp-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

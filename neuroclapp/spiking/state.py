@@ -1,0 +1,77 @@
+"""What a spiking network holds between two presentations, and what it leaves of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .populations import Populations
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """Per unit: spikes of the presentation that ended, membrane, and ``W_pred c`` for the next one."""
+
+    count: Array
+    v: Array
+    next_held: Array
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of a network at the very end of a presentation; with the weights it is all there is."""
+
+    input_count: Array
+    layers: list[LayerState]
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One layer over presentations: ``count`` and ``charge`` (net charge, in spikes) (presentations, units),
+    ``gamma`` (presentations,), ``total`` (presentations, 2): the modulators' spikes at the release, fixation
+    half first.
+    """
+
+    count: Array
+    charge: Array
+    gamma: Array
+    total: Array
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run leaves: ``input_count`` (presentations, inputs) and one record per layer."""
+
+    input_count: Array
+    layers: list[LayerRecord]
+
+
+def rest(populations: Populations) -> State:
+    """Return the state before the first presentation: no spikes, nothing held."""
+    return State(
+        np.zeros(populations.input.units),
+        [
+            LayerState(np.zeros(layer.soma.units), np.full(layer.soma.units, 0.5), np.zeros(layer.soma.units))
+            for layer in populations.layers
+        ],
+    )
+
+
+def scores(record: LayerRecord, populations: Populations, index: int, sign: NDArray[np.int8]) -> Array:
+    """Return the modulators' estimate of u (presentations,), from the half that the sign selects."""
+    modulator = populations.layers[index].modulator
+    excess = record.total / modulator.units - modulator.tonic
+    return np.where(sign >= 0, 1 - excess[:, 0] / modulator.resolution, excess[:, 1] / modulator.resolution - 1)
+
+
+def join(records: list[Record]) -> Record:
+    """Join the records of consecutive stretches."""
+    layers = [
+        LayerRecord(*(np.concatenate(parts) for parts in zip(*(vars(r.layers[n]).values() for r in records), strict=True)))
+        for n in range(len(records[0].layers))
+    ]
+    return Record(np.concatenate([r.input_count for r in records]), layers)

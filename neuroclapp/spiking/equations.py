@@ -36,17 +36,20 @@ SOMA = (
     COUNTER
     + """
 drive : 1
-bias : 1
 rho = int(count + v > 0.5) : 1
 rho_context : 1
 held : 1
 next_held : 1
 collected : 1
 gamma : 1
+"""
+)
+
+BIAS = """
+bias : 1
 eta_bias : 1 (shared)
 bound_bias : 1 (shared)
 """
-)
 
 #: The dendrites as the rule sees them: as collected, or (a control) through a permutation of units.
 INTACT = "apical = held : 1\nretro = collected : 1\n"
@@ -72,10 +75,12 @@ packet = clip(floor(v), 0, neurons)
 """
 
 SOMA_STEP = """
-v += drive + bias * int(timestep(t, dt) % steps < steps_on) / (quantum * steps_on)
+v += drive
 drive = 0
 packet = clip(floor(v), 0, neurons)
 """
+
+BIAS_STEP = "v += bias * int(timestep(t, dt) % steps < steps_on) / (quantum * steps_on)\n"
 
 SPIKE = "packet > 0"
 RESET = "v -= packet; count += packet"

@@ -71,8 +71,10 @@ def populations(
             "input", int(np.prod(network.input)), spiking.neurons, 1 / (spiking.neurons * spiking.input_gain)
         ),
         layers=tuple(
-            LayerPopulations(soma.name, soma, spiking.modulator, wiring(soma.units, spiking.modulator, generator), e, p)
-            for soma, e, p in zip(somata, eta, eta_pred, strict=True)
+            LayerPopulations(
+                soma.name, soma, spiking.modulator, wiring(soma.units, spiking.modulator, generator), e, p, layer.bias
+            )
+            for soma, layer, e, p in zip(somata, layers, eta, eta_pred, strict=True)
         ),
         plasticity=clapp(network.prediction),
     )

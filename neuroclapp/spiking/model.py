@@ -57,10 +57,10 @@ class Model:
         for layer, model, held in zip(self.populations.layers, self.layers, state.layers, strict=True):
             eta, eta_pred = (layer.eta, layer.eta_pred) if learn else (0.0, 0.0)
             values += [(model.soma, name, getattr(held, name)) for name in ("count", "v", "next_held")]
-            values += [(model.soma, "eta_bias", eta), (model.soma, "bound_bias", bound)]
             values += [(model.site, "always_open", float(control.always_open))]
-            if f"{layer.name}.bias" in weights:
-                values.append((model.soma, "bias", weights[f"{layer.name}.bias"]))
+            if layer.bias:
+                bias = weights[f"{layer.name}.bias"]
+                values += [(model.soma, "bias", bias), (model.soma, "eta_bias", eta), (model.soma, "bound_bias", bound)]
             for target, synapses in model.synapses.items():
                 values += [
                     (synapses, "w", weights[f"{layer.name}.{target}"].T.ravel()),
@@ -73,7 +73,7 @@ class Model:
         """Return the weights as they stand after a run."""
         arrays = {}
         for layer, model in zip(self.populations.layers, self.layers, strict=True):
-            if f"{layer.name}.bias" in before:
+            if layer.bias:
                 arrays[f"{layer.name}.bias"] = np.array(model.soma.bias[:])
             for target, synapses in model.synapses.items():
                 name = f"{layer.name}.{target}"
@@ -158,7 +158,7 @@ def _layer(
         events |= {"turn": "timestep(t, dt) % steps == 0", "recall": "timestep(t, dt) % steps == release + 1"}
     soma = b2.NeuronGroup(
         units,
-        eq.SOMA + (eq.INTACT if permutation is None else eq.PERMUTED),
+        eq.SOMA + (eq.BIAS if layer.bias else "") + (eq.INTACT if permutation is None else eq.PERMUTED),
         threshold=eq.SPIKE,
         reset=eq.RESET,
         events=events,
@@ -168,8 +168,9 @@ def _layer(
     soma.quantum = layer.soma.quantum
     turn = eq.SOMA_TURN + ("" if permutation is None else "apical = 0\nretro = 0\n")
     soma.run_regularly(turn, dt=period, when="start", order=0)
-    soma.run_regularly(eq.SOMA_STEP, when="groups")
-    soma.run_on_event("learn", eq.bias_learning(plasticity))
+    soma.run_regularly((eq.BIAS_STEP if layer.bias else "") + eq.SOMA_STEP, when="groups")
+    if layer.bias:
+        soma.run_on_event("learn", eq.bias_learning(plasticity))
 
     modulator = b2.NeuronGroup(
         2 * layer.modulator.units,

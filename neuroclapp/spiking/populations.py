@@ -9,6 +9,7 @@ One presentation, in time steps of ``dt`` (steps 0, 1, ..., ``steps - 1``):
 
     input, step s < steps_on:   v += activity / (quantum * steps_on);       every population: v = 1/2 at step 0
     soma, every step s:         v += drive / quantum, the charge that arrived in step s - 1
+                                (and bias / (quantum * steps_on) while s < steps_on)
     packet:                     n = clip(floor(v), 0, neurons);  v -= n;  count += n
     basal, apical, retro:       drive_j += W_ji n_i quantum_i,   next_j += W_pred_jk n_k quantum,
                                 retro_j += W_retro_jk n_k quantum        at each packet n of the presynaptic unit
@@ -112,6 +113,7 @@ class LayerPopulations:
     listens: NDArray[np.float64]
     eta: float
     eta_pred: float
+    bias: bool = False
 
 
 @dataclass(frozen=True)

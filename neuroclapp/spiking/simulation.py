@@ -11,6 +11,8 @@ import contextlib
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -52,7 +54,6 @@ class CompiledNetwork:
         b2, model = _brian2()
         self.populations, self.stretch, self.permutable = populations, stretch, permutable
         self._folder = folder
-        b2.prefs.devices.cpp_standalone.extra_make_args_unix = [f"-j{os.cpu_count() or 1}"]
         b2.set_device("cpp_standalone", build_on_run=False, directory=str(folder))
         b2.device.reinit()
         b2.device.activate(build_on_run=False, directory=str(folder))
@@ -61,7 +62,7 @@ class CompiledNetwork:
         for owner, name, value in self._model.assignments(rest(populations), _no_weights(populations), True, Control()):
             setattr(owner, name, value)
         self._model.network.run(self._model.duration)
-        b2.device.build(directory=str(folder), compile=True, run=False)
+        _compile(b2, folder)
         self.build_seconds = time.monotonic() - began
 
     def run(
@@ -160,6 +161,26 @@ def run_all(
         weights, state = stretch.weights, stretch.state
         after(first + len(part), stretch)
     return weights, state
+
+
+def _compile(b2: Any, folder: Path) -> None:
+    """Compile the program that Brian2 wrote, on all cores.
+
+    A network of many small groups is a hundred small C++ files that all read the same header: where GCC can
+    read it once, compiled beforehand, and make need not look for dependencies, that takes a third of the time.
+    """
+    jobs = f"-j{os.cpu_count() or 1}"
+    b2.prefs.devices.cpp_standalone.extra_make_args_unix = [jobs]
+    precompile = sys.platform == "linux" and shutil.which("g++") is not None
+    b2.device.build(directory=str(folder), compile=not precompile, run=False)
+    if precompile:
+        flags = "-Wno-write-strings $(OPTIMISATIONS) -I."
+        header = f"objects.h.gch: ; $(CXX) {flags} -x c++-header objects.h -o $@"
+        (folder / "make.deps").touch()
+        for arguments in (["--eval", header, "objects.h.gch"], [jobs, f"CXXFLAGS=-c -include objects.h {flags}", "main"]):
+            made = subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
+            if made.returncode != 0:
+                raise RunError(f"{folder}: the spiking network could not be compiled: {made.stderr[-2000:]}")
 
 
 def _brian2() -> tuple[Any, Any]:

@@ -1,0 +1,109 @@
+"""Online training follows the order that all worlds share."""
+
+import numpy as np
+import pytest
+
+from neuroclapp.network import Layer, Network, Prediction
+from neuroclapp.plasticity import Control
+from neuroclapp.presentations import Presentations
+from neuroclapp.rate.online import train_online
+from neuroclapp.weights import Initial
+
+
+def small_network(feedback="split", bias=True):
+    return Network("small", (7,), (Layer("a", 5, bias=bias), Layer("b", 4, bias=bias)), prediction=Prediction(feedback))
+
+
+def small_stream(count, seed=0):
+    draw = np.random.default_rng(seed)
+    sign = np.where(np.arange(count) % 2 == 1, 1, -1).astype(np.int8)
+    sign[0] = 0
+    return Presentations(np.abs(draw.standard_normal((count, 7))), sign, np.arange(count))
+
+
+def by_hand(weights, stream, eta, eta_pred, feedback):
+    """Eqs. 3, 4, 13 and 14 in loops over presentations and layers, written without the package."""
+    w = {name: np.array(array) for name, array in weights.items()}
+    half = 0.5 if feedback == "split" else 1.0
+    before, scores = {}, []
+    for x, sign in zip(stream.inputs, stream.sign, strict=True):
+        changes, row = {}, []
+        for index, name in enumerate("ab"):
+            a = w[f"{name}.w_ff"] @ x + w.get(f"{name}.bias", 0)
+            z, rho = np.maximum(a, 0), (a > 0) * 1.0
+            c_x, c_z, c_rho, d = before.get(name, (x, z, rho, np.zeros_like(z)))
+            u = z @ d
+            gamma = sign if sign * u < 1 else 0
+            row.append((u, gamma))
+            forward = np.outer(d * rho, x)
+            bias = d * rho
+            if feedback != "blocked":
+                back = w[f"{name}.w_retro"] if feedback == "split" else w[f"{name}.w_pred"].T
+                forward = forward + np.outer((back @ z) * c_rho, c_x)
+                bias = bias + (back @ z) * c_rho
+            changes[f"{name}.w_ff"] = eta[index] * half * gamma * forward
+            changes[f"{name}.bias"] = eta[index] * half * gamma * bias
+            changes[f"{name}.w_pred"] = eta_pred[index] * half * gamma * np.outer(z, c_z)
+            changes[f"{name}.w_retro"] = eta_pred[index] * half * gamma * np.outer(c_z, z)
+            before[name] = (x, z, rho, w[f"{name}.w_pred"] @ z)
+            x = z
+        for name in w:
+            w[name] += changes[name]
+        scores.append(row)
+    return w, np.array(scores)
+
+
+@pytest.mark.parametrize("feedback", ["symmetric", "blocked", "split"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_training_equals_the_equations_in_plain_loops(feedback, bias):
+    network, stream = small_network(feedback, bias), small_stream(60)
+    weights = Initial(w_ff=2.0, w_pred=3.0, w_retro=2.0).draw(network, np.random.default_rng(1))
+    eta, eta_pred = (0.05, 0.02), (0.03, 0.04)
+    found = train_online(network, weights, stream, eta, eta_pred)
+    expected, scores = by_hand(weights, stream, eta, eta_pred, feedback)
+    assert len(set(scores[:, 0, 1])) == 3  # gates opened both ways, and closed
+    for name, array in found.weights.items():
+        np.testing.assert_allclose(array, expected[name], rtol=0, atol=1e-13)
+    np.testing.assert_allclose(found.score, scores[:, :, 0], atol=1e-12)
+    np.testing.assert_array_equal(found.gamma, scores[:, :, 1])
+
+
+def test_same_seed_gives_the_same_bits():
+    network, stream = small_network(), small_stream(40)
+    weights = Initial().draw(network, np.random.default_rng(1))
+    runs = [train_online(network, weights, stream, (0.1, 0.1), (0.1, 0.1)).weights for _ in range(2)]
+    assert all(np.array_equal(runs[0][name], runs[1][name]) for name in weights)
+
+
+def test_snapshots_are_taken_before_the_presentation_they_are_named_after():
+    network, stream = small_network(), small_stream(40)
+    weights = Initial().draw(network, np.random.default_rng(1))
+    run = train_online(network, weights, stream, (0.1, 0.1), (0.1, 0.1), every=10)
+    np.testing.assert_array_equal(run.at, [0, 10, 20, 30, 40])
+    np.testing.assert_array_equal(run.snapshots["a.w_ff"][0], weights["a.w_ff"])
+    shorter = train_online(network, weights, stream[:20], (0.1, 0.1), (0.1, 0.1))
+    np.testing.assert_array_equal(run.snapshots["a.w_ff"][2], shorter.weights["a.w_ff"])
+
+
+def test_gamma_always_on_takes_the_sign_and_bounds_the_weights():
+    network, stream = small_network(), small_stream(400)
+    weights = Initial().draw(network, np.random.default_rng(1))
+    run = train_online(network, weights, stream, (0.5, 0.5), (0.5, 0.5), Control(always_open=True, bound=0.3))
+    np.testing.assert_array_equal(run.gamma[:, 0], stream.sign)
+    assert max(np.abs(array).max() for array in run.weights.values()) == 0.3
+
+
+def test_a_permutation_exchanges_the_dendrites_of_units():
+    """One pair, one layer: the change of unit j is made with the dendrites of unit permutation[j]."""
+    network = Network("one", (3,), (Layer("a", 3, bias=False),), prediction=Prediction("split"))
+    weights = Initial(w_ff=3.0, w_pred=1.0).draw(network, np.random.default_rng(2))
+    x = np.abs(np.random.default_rng(3).standard_normal((2, 3)))
+    stream = Presentations(x, np.array([0, 1], dtype=np.int8), np.array([0, 0]))
+    order = np.array([2, 0, 1])
+    control = Control(permutations=np.array([[[0, 1, 2]], [order]]))
+    run = train_online(network, weights, stream, (1.0,), (1.0,), control)
+    c, z = (np.maximum(weights["a.w_ff"] @ row, 0) for row in x)
+    d, r = (weights["a.w_pred"] @ c)[order], (weights["a.w_retro"] @ z)[order]
+    expected = 0.5 * (np.outer(d * (z > 0), x[1]) + np.outer(r * (c > 0), x[0]))
+    assert run.gamma[1, 0] == 1
+    np.testing.assert_allclose(run.weights["a.w_ff"] - weights["a.w_ff"], expected, atol=1e-14)

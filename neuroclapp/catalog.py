@@ -115,7 +115,7 @@ def _say(first: Any, description: type) -> str:
     if first["type"] == "missing":
         return "this key is missing"
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        fields = [name for name in getattr(description, "__dataclass_fields__", {})]
+        fields = list(getattr(description, "__dataclass_fields__", {}))
         close = difflib.get_close_matches(str(first["loc"][-1]), fields, n=1)
         return "unknown key" + (f"; did you mean {close[0]!r}?" if close and len(first["loc"]) == 1 else "")
     return message

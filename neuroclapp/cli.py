@@ -1,4 +1,4 @@
-"""The command line: ``neuroclapp list | run | train | simulate | export | lava | compare | plot | doctor``."""
+"""The command line: ``neuroclapp list``, ``run``, its steps one by one, and ``doctor``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import tomli_w
+
 from . import __version__, catalog
 from .errors import InputError, NeuroclappError
-from .run.directory import PRODUCTS, RunDirectory, toml_text
+from .run.directory import PRODUCTS, RunDirectory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--resume", action="store_true", help="go on where the step was stopped")
         command.set_defaults(command=_step, step=name)
 
-    command = commands.add_parser("doctor", help="what is installed, what is missing, the line that installs it")
+    command = commands.add_parser(
+        "doctor", help="what is installed, what is missing, the line that installs it"
+    )
     command.set_defaults(command=_doctor)
     return parser
 
@@ -85,7 +89,7 @@ def _run(options: argparse.Namespace) -> None:
         settings[key] = value
     experiment, table = load_experiment(options.experiment, settings)
     folder = options.out or Path("runs") / Path(options.experiment).stem
-    run = RunDirectory.create(folder, toml_text(table), options.resume)
+    run = RunDirectory.create(folder, tomli_w.dumps(table), options.resume)
     for name in PRODUCTS:
         if run.done(name):
             print(f"{name}: done already", file=sys.stderr)
@@ -96,7 +100,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _step(options: argparse.Namespace) -> None:
     run = RunDirectory(options.run)
-    run.experiment  # raises where this is not a run's directory
+    run.check()
     if options.resume and run.done(options.step):
         print(f"{options.step}: done already", file=sys.stderr)
         return

@@ -69,7 +69,9 @@ class Experiment:
             raise ValueError(f"seeds = {list(self.seeds)} must be one or more different numbers")
 
 
-def load_experiment(reference: str, settings: Mapping[str, str] | None = None) -> tuple[Experiment, dict[str, Any]]:
+def load_experiment(
+    reference: str, settings: Mapping[str, str] | None = None
+) -> tuple[Experiment, dict[str, Any]]:
     """Read an experiment by name or path, with ``--set`` values applied; also return the resolved table."""
     path = catalog.find("experiments", reference)
     table = catalog.with_settings(catalog.read_toml(path), settings or {})

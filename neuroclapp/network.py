@@ -5,7 +5,7 @@ A description has no behaviour and no weights. Shapes are settled once, when it 
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from math import prod
 from typing import Literal
 
@@ -42,7 +42,9 @@ class Layer:
                 raise ValueError(f"layer {self.name!r}: a dense layer cannot be pooled (pool = {self.pool})")
             return (self.units,)
         if len(shape) != 3:
-            raise ValueError(f"layer {self.name!r}: a convolution needs (channels, height, width), got {shape}")
+            raise ValueError(
+                f"layer {self.name!r}: a convolution needs (channels, height, width), got {shape}"
+            )
         sides = [(side + 2 * self.padding - self.kernel) // self.stride + 1 for side in shape[1:]]
         pooled = tuple(side // self.pool for side in sides)
         if min(pooled) < 1:
@@ -104,17 +106,17 @@ class Network:
         if len(set(layer_names)) < len(layer_names) or any("." in name for name in layer_names):
             raise ValueError(f"layer names must differ and hold no dot: {', '.join(layer_names)}")
         if self.modules and sum(self.modules) != len(self.layers):
-            raise ValueError(f"modules = {list(self.modules)} count {sum(self.modules)} layers of {len(self.layers)}")
-        self.shapes  # raises where a layer does not fit its input
+            raise ValueError(
+                f"modules = {list(self.modules)} count {sum(self.modules)} layers of {len(self.layers)}"
+            )
+        _ = self.shapes  # raises where a layer does not fit its input
 
     @property
     def scaled_layers(self) -> tuple[Layer, ...]:
         """The layers with ``width`` applied."""
         if self.width == 1.0:
             return self.layers
-        return tuple(
-            Layer(**{**vars_of(layer), "units": max(1, round(layer.units * self.width))}) for layer in self.layers
-        )
+        return tuple(replace(layer, units=max(1, round(layer.units * self.width))) for layer in self.layers)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -135,10 +137,6 @@ class Network:
         """Number of encoder parameters (``w_ff`` and ``bias``)."""
         pairs = zip(self.scaled_layers, self.shapes, strict=False)
         return sum(prod(layer.weight_shape(shape)) + layer.bias * layer.units for layer, shape in pairs)
-
-
-def vars_of(layer: Layer) -> dict[str, object]:
-    return {name: getattr(layer, name) for name in Layer.__dataclass_fields__}
 
 
 def load_network(reference: str) -> Network:

@@ -134,7 +134,9 @@ class Control:
     bound: float = np.inf
 
 
-def permuted_dendrites(presentations: int, layers: int, units: int, generator: np.random.Generator) -> Control:
+def permuted_dendrites(
+    presentations: int, layers: int, units: int, generator: np.random.Generator
+) -> Control:
     """Return the control in which dendrites are permuted afresh at each presentation."""
     identity = np.broadcast_to(np.arange(units), (presentations, layers, units))
     return Control(permutations=generator.permuted(identity, axis=2))

@@ -18,8 +18,8 @@ def parse_quantity(text: str, unit: str) -> float:
     """Convert ``text`` such as ``"20 ms"`` to a float in ``unit``; raise ValueError if it cannot be."""
     example = f"a quantity convertible to {unit}, written like {_EXAMPLES[unit]!r}"
     try:
-        quantity = registry().Quantity(text)
-        if quantity.dimensionless:
+        quantity: Any = registry().Quantity(text)
+        if quantity.unitless:
             raise ValueError(f"has no unit; write {example}")
         return float(quantity.to(unit).magnitude)
     except pint.DimensionalityError:

@@ -79,7 +79,9 @@ def check(weights: Weights, network: Network, source: object) -> None:
             raise InputError(source, name, "not finite", "every weight must be a finite number")
     for name in weights:
         if name not in expected:
-            raise InputError(source, name, weights[name].shape, f"unknown array; known: {', '.join(expected)}")
+            raise InputError(
+                source, name, weights[name].shape, f"unknown array; known: {', '.join(expected)}"
+            )
 
 
 def shapes(network: Network) -> dict[str, tuple[int, ...]]:

@@ -68,7 +68,12 @@ class Comparison:
         self.names = [layer.name for layer in network.layers]
         self.weights = [_of_layer(weights, name) for name in self.names]
         self.layers = [
-            LayerAgreement({t: _Sums(*(torch.zeros_like(w) for _ in range(3))) for t, w in layer.items()})
+            LayerAgreement(
+                {
+                    t: _Sums(torch.zeros_like(w), torch.zeros_like(w), torch.zeros_like(w))
+                    for t, w in layer.items()
+                }
+            )
             for layer in self.weights
         ]
         self.rate_before: list[_Before | None] = [None] * len(self.names)
@@ -83,7 +88,9 @@ class Comparison:
         ``largest_mismatch``: it is the proof that the changes compared here are those that happened.
         """
         with torch.no_grad():
-            estimates = [scores(layer, self.populations, n, stream.sign) for n, layer in enumerate(record.layers)]
+            estimates = [
+                scores(layer, self.populations, n, stream.sign) for n, layer in enumerate(record.layers)
+            ]
             shuffled = [self.shuffle.permutation(layer.gamma) for layer in record.layers]
             for n in range(len(stream)):
                 self._present(stream, record, n, estimates, shuffled)
@@ -93,9 +100,11 @@ class Comparison:
                 self.largest_mismatch = max(self.largest_mismatch, float(difference))
 
     def rebuilt(self) -> Weights:
-        """Return the weights that the rule gives on the recorded counts and gates, from the initial weights."""
+        """Return the weights that the rule gives on the recorded counts and gates."""
         layers = zip(self.names, self.weights, strict=True)
-        return Weights({f"{name}.{target}": array.numpy() for name, layer in layers for target, array in layer.items()})
+        return Weights(
+            {f"{name}.{target}": array.numpy() for name, layer in layers for target, array in layer.items()}
+        )
 
     def _present(
         self, stream: Presentations, record: Record, n: int, estimates: list[Array], shuffled: list[Array]
@@ -113,7 +122,9 @@ class Comparison:
                 sums.rate += gamma_rate * ours[target]
                 sums.shuffled += shuffled[index][n] * ours[target]
                 if gamma and gamma_rate:
-                    sums.cosines.append(cosine(gamma * theirs[target].numpy(), gamma_rate * ours[target].numpy()))
+                    sums.cosines.append(
+                        cosine(gamma * theirs[target].numpy(), gamma_rate * ours[target].numpy())
+                    )
             layer.gamma_spiking.append(gamma)
             layer.gamma_rate.append(gamma_rate)
             layer.score_spiking.append(float(estimates[index][n]))
@@ -127,7 +138,12 @@ class Comparison:
                     weights[target] = weights[target] + eta * gamma * change
 
     def _eligible(
-        self, index: int, weights: dict[Target, Tensor], now: Activity, before: list[_Before | None], sign: Tensor
+        self,
+        index: int,
+        weights: dict[Target, Tensor],
+        now: Activity,
+        before: list[_Before | None],
+        sign: Tensor,
     ) -> tuple[dict[Target, Tensor], float, float]:
         """Return what would change if gamma were 1, the rate rule's gamma, and the score."""
         context = before[index] or _Before(now, torch.zeros_like(now.z))
@@ -154,16 +170,34 @@ class Comparison:
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of `results.json`'s ``agreement``, each a list by layer."""
-        figures: dict[str, Any] = {"update_cosine": {}, "accumulated_cosine": {}, "norm_ratio": {}, "shuffled_gamma_cosine": {}}
+        figures: dict[str, Any] = {
+            "update_cosine": {},
+            "accumulated_cosine": {},
+            "norm_ratio": {},
+            "shuffled_gamma_cosine": {},
+        }
         for target in self.layers[0].sums:
             by_layer = [layer.sums[target] for layer in self.layers]
-            figures["update_cosine"][target] = [float(np.mean(s.cosines)) if s.cosines else 0.0 for s in by_layer]
-            figures["accumulated_cosine"][target] = [cosine(s.spiking.numpy(), s.rate.numpy()) for s in by_layer]
+            figures["update_cosine"][target] = [
+                float(np.mean(s.cosines)) if s.cosines else 0.0 for s in by_layer
+            ]
+            figures["accumulated_cosine"][target] = [
+                cosine(s.spiking.numpy(), s.rate.numpy()) for s in by_layer
+            ]
             figures["norm_ratio"][target] = [float(s.spiking.norm() / s.rate.norm()) for s in by_layer]
-            figures["shuffled_gamma_cosine"][target] = [cosine(s.spiking.numpy(), s.shuffled.numpy()) for s in by_layer]
+            figures["shuffled_gamma_cosine"][target] = [
+                cosine(s.spiking.numpy(), s.shuffled.numpy()) for s in by_layer
+            ]
+        sign = np.array(self.sign)
         gates = [
-            gate_figures(*map(np.array, (self.sign, g.gamma_spiking, g.gamma_rate, g.score_spiking, g.score_rate)))
-            for g in self.layers
+            gate_figures(
+                sign,
+                np.array(layer.gamma_spiking),
+                np.array(layer.gamma_rate),
+                np.array(layer.score_spiking),
+                np.array(layer.score_rate),
+            )
+            for layer in self.layers
         ]
         for name in gates[0]:
             figures[name] = [gate[name] for gate in gates]

@@ -50,5 +50,9 @@ def few(labels: Labels, count: int, generator: np.random.Generator) -> NDArray[n
     """Return indices of ``count`` images with as equal a number of each class as can be."""
     classes = np.unique(labels)
     shuffled = [generator.permutation(np.flatnonzero(labels == label)) for label in classes]
-    turns = [image for turn in zip(*(part[: min(map(len, shuffled))] for part in shuffled), strict=True) for image in turn]
+    turns = [
+        image
+        for turn in zip(*(part[: min(map(len, shuffled))] for part in shuffled), strict=True)
+        for image in turn
+    ]
     return np.sort(np.array(turns[:count], dtype=np.int64))

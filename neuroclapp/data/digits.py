@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,6 @@ def load() -> Split:
     order = np.random.default_rng(20201).permutation(len(pixels))
     bounds = (0, TRAINING, TRAINING + VALIDATION, TRAINING + VALIDATION + TEST)
     parts = [
-        Part(pixels[order[a:b]] / 16.0, labels[order[a:b]].astype(np.int64))
-        for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+        Part(pixels[order[a:b]] / 16.0, labels[order[a:b]].astype(np.int64)) for a, b in pairwise(bounds)
     ]
     return Split(*parts)

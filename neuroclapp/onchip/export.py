@@ -39,7 +39,7 @@ def network(populations: Populations, weights: Weights) -> nir.Inference:
     for layer in populations.layers:
         w_ff = _array(weights, f"{layer.name}.w_ff", (layer.soma.units, below.units))
         bias = None
-        if f"{layer.name}.bias" in weights:
+        if layer.bias:
             bias = _array(weights, f"{layer.name}.bias", (layer.soma.units,)) / (
                 layer.soma.quantum * timing.steps_on
             )
@@ -90,7 +90,7 @@ def _layer(
     connections = []
     for rule in rules(populations.plasticity):
         target = rule.target
-        if target == "bias" and f"{layer.name}.bias" not in weights:
+        if target == "bias" and not layer.bias:
             continue
         eta = layer.eta if target in ("w_ff", "bias") else layer.eta_pred
         initial = None

@@ -15,7 +15,7 @@ from .clock import WINDOWS, Clock
 from .products import Fold, Series
 from .program import Connection, LayerProgram, ModulatorProgram, Program, Units
 from .rulefile import FILE, FORMAT, MEMBRANE, VERSION, X1, Y
-from .series import POST_TRACES, Term
+from .series import POST_TRACES, Operand, Term
 
 _TARGETS = ("w_ff", "bias", "w_pred", "w_retro")
 
@@ -141,14 +141,10 @@ def _read_fold(table: Table) -> Fold:
 def _check(table: Table, terms: tuple[Term, ...], folds: tuple[Fold, ...], bias: bool) -> None:
     """Refuse a rule that needs more than this format provides: one x1 and one folded y in each product."""
     traces = [fold.trace for fold in folds]
-    expected = "u0" if bias else "x0"
-    for term in terms:
-        names = [operand.name for operand in term.operands]
-        wanted = [["x1"], []][bias]
-        if term.dependency != expected or sorted(names[:-1]) != wanted or names[-1] not in traces:
-            form = "u0*y" if bias else "x0*x1*y"
-            raise table.refuse(
-                "dw", f"product {str(term)!r}: must be m*2^e*{form} with a trace y that 'folds' has"
-            )
     if len(set(traces)) < len(traces) or len(traces) != len(terms):
         raise table.refuse("folds", "need one fold for each product of 'dw', each with its own trace")
+    for term, trace in zip(terms, traces, strict=True):
+        operands = (Operand(trace),) if bias else (Operand("x1"), Operand(trace))
+        form = f"u0*{trace}" if bias else f"x0*x1*{trace}"
+        if term.dependency != form[:2] or term.operands != operands:
+            raise table.refuse("dw", f"product {str(term)!r}: must be m*2^e*{form}, in the order of 'folds'")

@@ -43,7 +43,7 @@ class CLAPPEncoder(TransformerMixin, BaseEstimator):
         self.noise, self.contrast = noise, contrast
         self.layer, self.random_state = layer, random_state
 
-    def fit(self, X: ArrayLike, y: object = None) -> CLAPPEncoder:  # noqa: N803 (scikit-learn's name)
+    def fit(self, X: ArrayLike, y: object = None) -> CLAPPEncoder:
         """Learn from ``X``; labels are not used."""
         data = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         self.mean_ = data.mean(axis=0)
@@ -68,7 +68,7 @@ class CLAPPEncoder(TransformerMixin, BaseEstimator):
         train_minibatch(self.module_, pairs, self.batches, self.batch, optimiser)
         return self
 
-    def transform(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803 (scikit-learn's name)
+    def transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return features (samples, units)."""
         check_is_fitted(self)
         data = validate_data(self, X, dtype=np.float64, reset=False)

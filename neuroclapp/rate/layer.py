@@ -95,5 +95,7 @@ def learn(
     if r is not None:
         factors[RETRO] = r
         gates["gamma_retro"] = gate((context.z * r).sum(1), sign)
-    changes = {rule.target: update(rule, factors, gates) for rule in plasticity.rules if rule.target in weights}
+    changes = {
+        rule.target: update(rule, factors, gates) for rule in plasticity.rules if rule.target in weights
+    }
     return Change(changes, score, gates)

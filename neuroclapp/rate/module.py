@@ -26,17 +26,25 @@ class CLAPPNetwork(nn.Module):
         super().__init__()
         for layer in network.layers:
             if layer.kind != "dense":
-                raise InputError(network.title, f"layers.{layer.name}.kind", layer.kind, "must be 'dense' here")
+                raise InputError(
+                    network.title, f"layers.{layer.name}.kind", layer.kind, "must be 'dense' here"
+                )
         if any(len(module.layers) > 1 for module in network.split()):
-            raise InputError(network.title, "modules", list(network.modules), "must be one layer per module here")
+            raise InputError(
+                network.title, "modules", list(network.modules), "must be one layer per module here"
+            )
         self.network, self.plasticity = network, clapp(network.prediction)
         arrays = {name: torch.tensor(weights[name], dtype=dtype) for name in shapes(network)}
-        self.arrays = nn.ParameterDict({name.replace(".", "/"): nn.Parameter(array) for name, array in arrays.items()})
+        self.arrays = nn.ParameterDict(
+            {name.replace(".", "/"): nn.Parameter(array) for name, array in arrays.items()}
+        )
 
     def layer(self, name: str) -> dict[Target, Tensor]:
         """Return one layer's parameters by target."""
         targets: tuple[Target, ...] = ("w_ff", "bias", "w_pred", "w_retro")
-        return {target: self.arrays[f"{name}/{target}"] for target in targets if f"{name}/{target}" in self.arrays}
+        return {
+            target: self.arrays[f"{name}/{target}"] for target in targets if f"{name}/{target}" in self.arrays
+        }
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the activity of every layer, each (batch, units)."""
@@ -69,7 +77,9 @@ class CLAPPNetwork(nn.Module):
 
     def weights(self) -> Weights:
         """Return all parameters as named numpy arrays."""
-        return Weights({name.replace("/", "."): array.detach().numpy() for name, array in self.arrays.items()})
+        return Weights(
+            {name.replace("/", "."): array.detach().numpy() for name, array in self.arrays.items()}
+        )
 
 
 Pairs = Callable[[int], tuple[Tensor, Tensor, Tensor]]

@@ -44,13 +44,17 @@ def train_online(
     every: int = 100,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Trajectory:
-    """Train dense layers on a stream, in float64, from ``weights``; snapshot them every ``every`` presentations.
+    """Train dense layers on a stream, in float64; snapshot the weights every ``every`` presentations.
 
-    ``eta`` (for ``w_ff`` and ``bias``) and ``eta_pred`` (for ``w_pred`` and ``w_retro``) hold a rate per layer.
+    ``eta`` (for ``w_ff`` and ``bias``) and ``eta_pred`` (for ``w_pred`` and ``w_retro``) hold one rate per
+    layer.
     """
     control = control or Control()
     plasticity = clapp(network.prediction)
-    layers = [_Layer(plasticity, layer.name, weights, e, p) for layer, e, p in zip(network.layers, eta, eta_pred, strict=True)]
+    layers = [
+        _Layer(plasticity, layer.name, weights, e, p)
+        for layer, e, p in zip(network.layers, eta, eta_pred, strict=True)
+    ]
     inputs = torch.from_numpy(stream.inputs)
     signs = torch.from_numpy(stream.sign.astype(np.float64))
     score, gamma = np.zeros((2, len(stream), len(layers)))
@@ -84,7 +88,9 @@ def always_open(score: Tensor, sign: Tensor) -> Tensor:
 class _Layer:
     """A layer's weights and what it holds from the presentation before."""
 
-    def __init__(self, plasticity: Plasticity, name: str, weights: Weights, eta: float, eta_pred: float) -> None:
+    def __init__(
+        self, plasticity: Plasticity, name: str, weights: Weights, eta: float, eta_pred: float
+    ) -> None:
         self.plasticity, self.name = plasticity, name
         self.weights = {
             cast(Target, key.rsplit(".", 1)[1]): torch.tensor(array)
@@ -121,4 +127,8 @@ class _Layer:
 
 
 def _arrays(layers: list[_Layer]) -> dict[str, NDArray[np.float64]]:
-    return {f"{layer.name}.{target}": array.numpy().copy() for layer in layers for target, array in layer.weights.items()}
+    return {
+        f"{layer.name}.{target}": array.numpy().copy()
+        for layer in layers
+        for target, array in layer.weights.items()
+    }

@@ -113,7 +113,8 @@ def accuracies(run: RunDirectory, seed: int) -> tuple[dict[str, list[float]], di
         rate_readouts: list[Readout] = []
         for world, layers in _worlds(run, seed).items():
             readouts = [
-                fit(layer["training"][picked], training[picked], layer["validation"], validation) for layer in layers
+                fit(layer["training"][picked], training[picked], layer["validation"], validation)
+                for layer in layers
             ]
             if world == "rate":
                 rate_readouts = readouts
@@ -147,7 +148,9 @@ def _rate_features(network: Network, weights: Weights, inputs: Features) -> list
     features = []
     for layer in network.layers:
         bias = weights.get(f"{layer.name}.bias", np.zeros(1))
-        inputs = {part: np.maximum(x @ weights[f"{layer.name}.w_ff"].T + bias, 0.0) for part, x in inputs.items()}
+        inputs = {
+            part: np.maximum(x @ weights[f"{layer.name}.w_ff"].T + bias, 0.0) for part, x in inputs.items()
+        }
         features.append(inputs)
     return features
 

@@ -1,19 +1,18 @@
 """A run's directory: what each step reads and writes, and which steps are done.
 
-    experiment.toml            the experiment, resolved
-    seedN/initial.safetensors  where every world starts
-    seedN/rate.*               the rate world: weights, trajectory, and a run with 0.1 % input noise
-    seedN/spiking.*            the spiking world: weights, trajectory
-    seedN/features.npz         spike counts of every image in every spiking world
-    network.nir plasticity.json lava.json
-    results.json figures/ report.html
-    steps/NAME.json            a step that is done, its cost, and the experiment it was done for
+experiment.toml            the experiment, resolved
+seedN/initial.safetensors  where every world starts
+seedN/rate.*               the rate world: weights, trajectory, and a run with 0.1 % input noise
+seedN/spiking.*            the spiking world: weights, trajectory
+seedN/features.npz         spike counts of every image in every spiking world
+network.nir plasticity.json lava.json
+results.json figures/ report.html
+steps/NAME.json            a step that is done, its cost, and the experiment it was done for
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import resource
 import shutil
 import time
@@ -35,12 +34,14 @@ from ..spiking.mapping import populations
 from ..spiking.populations import Populations
 from ..weights import Weights, load_weights
 
-
 #: The steps in their order, and the files that each writes.
 PRODUCTS: dict[str, tuple[str, ...]] = {
     "train": ("seed*/initial.safetensors", "seed*/rate*"),
     "simulate": (
-        *(f"seed*/{name}" for name in ("spiking.*", "permuted_dendrite.*", "gamma_always_on.*", "stretches-*")),
+        *(
+            f"seed*/{name}"
+            for name in ("spiking.*", "permuted_dendrite.*", "gamma_always_on.*", "stretches-*")
+        ),
         "seed*/features.npz",
         "seed*/steps.npz",
         "seed*/converted_packets.npz",
@@ -64,19 +65,25 @@ class RunDirectory:
         run, path = cls(folder), folder / "experiment.toml"
         if resume and path.is_file():
             if path.read_text(encoding="utf-8") != text:
-                raise RunError(f"{path}: holds another experiment; run without --resume, or with another --out")
+                raise RunError(
+                    f"{path}: holds another experiment; run without --resume, or with another --out"
+                )
             return run
         if path.is_file():
             run.clear("train")
         elif folder.exists() and any(folder.iterdir()):
-            raise InputError("--out", "DIR", str(folder), "holds files that are not a run's; choose another directory")
+            raise InputError(
+                "--out", "DIR", str(folder), "holds files that are not a run's; choose another directory"
+            )
         write_text(path, text)
         return run
 
     @cached_property
     def experiment(self) -> Experiment:
         if not (self.folder / "experiment.toml").is_file():
-            raise RunError(f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run")
+            raise RunError(
+                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
+            )
         return read_experiment(self.folder / "experiment.toml")
 
     @cached_property
@@ -121,6 +128,10 @@ class RunDirectory:
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
 
+    def check(self) -> None:
+        """Raise where this is not a run's directory, or where its experiment does not fit."""
+        _ = self.populations
+
     def clear(self, step: str) -> None:
         """Remove what this step and all later ones have written."""
         names = list(PRODUCTS)
@@ -147,7 +158,9 @@ class RunDirectory:
     def step(self, name: str) -> Iterator[dict[str, Any]]:
         """Mark a step as done when its block succeeds; what the block puts into the yielded dict is kept."""
         if not (self.folder / "experiment.toml").is_file():
-            raise RunError(f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run")
+            raise RunError(
+                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
+            )
         stamp = self.folder / "steps" / f"{name}.json"
         start, used = time.monotonic(), _cpu()
         notes: dict[str, Any] = {}
@@ -159,16 +172,3 @@ class RunDirectory:
 def _cpu() -> float:
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
-
-def toml_text(table: dict[str, Any]) -> str:
-    """Write a table of plain values as TOML."""
-    return "\n".join(_lines(table, "")) + "\n"
-
-
-def _lines(table: dict[str, Any], prefix: str) -> list[str]:
-    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
-    for key, value in table.items():
-        if isinstance(value, dict):
-            lines += ["", f"[{prefix}{key}]", *_lines(value, f"{prefix}{key}.")]
-    return lines

@@ -60,7 +60,12 @@ def _learning(run: RunDirectory) -> dict[str, Any]:
     layer, stream = run.network.layers[0], run.stream(seed)[:count]
     with Progress("Lava, learning", 100) as progress:
         learned = jobs.learn(
-            run.folder, layer.name, stream.inputs, stream.sign, LIMIT_S, lambda done, total: progress(100 * done // total)
+            run.folder,
+            layer.name,
+            stream.inputs,
+            stream.sign,
+            LIMIT_S,
+            lambda done, total: progress(100 * done // total),
         )
     _, shown, _ = next(trajectory.walk(run.seed(seed) / "spiking.h5"))
     record = Record(
@@ -70,7 +75,10 @@ def _learning(run: RunDirectory) -> dict[str, Any]:
     after = _named(layer.name, learned.after, before)
     network = Network(run.network.title, run.network.input, (layer,), prediction=run.network.prediction)
     comparison = Comparison(
-        network, replace(run.populations, layers=run.populations.layers[:1]), before, generator(seed, "shuffle")
+        network,
+        replace(run.populations, layers=run.populations.layers[:1]),
+        before,
+        generator(seed, "shuffle"),
     )
     comparison.walk(stream, record, after)
     rebuilt = comparison.rebuilt()
@@ -78,8 +86,10 @@ def _learning(run: RunDirectory) -> dict[str, Any]:
         "layer": layer.name,
         "presentations": len(stream),
         "update_cosine": {
-            target: cosine(after[f"{layer.name}.{target}"] - before[f"{layer.name}.{target}"],
-                           rebuilt[f"{layer.name}.{target}"] - before[f"{layer.name}.{target}"])
+            target: cosine(
+                after[f"{layer.name}.{target}"] - before[f"{layer.name}.{target}"],
+                rebuilt[f"{layer.name}.{target}"] - before[f"{layer.name}.{target}"],
+            )
             for target in learned.after
         },
         "gates_open": int(np.count_nonzero(learned.gamma)),

@@ -1,3 +1,6 @@
 from .directory import RunDirectory
+
+
 def plot(run: RunDirectory) -> None:
-    with run.step("plot"): pass
+    with run.step("plot"):
+        pass

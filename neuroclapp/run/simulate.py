@@ -55,7 +55,9 @@ def controls(run: RunDirectory, seed: int) -> dict[str, Control]:
     draw = generator(seed, "permutation")
     return {
         "spiking": Control(),
-        "permuted_dendrite": permuted_dendrites(run.experiment.data.presentations, len(network.layers), units, draw),
+        "permuted_dendrite": permuted_dendrites(
+            run.experiment.data.presentations, len(network.layers), units, draw
+        ),
         "gamma_always_on": Control(always_open=True, bound=learning.bound),
     }
 
@@ -66,14 +68,20 @@ def _simulate(run: RunDirectory, network: CompiledNetwork, seed: int, report: Re
     worlds = {"random_spiking": initial, "converted": on_grid(rate)}
     done = 0
     for name, control in controls(run, seed).items():
+
+        def learned(presentations: int, so_far: int = done) -> None:
+            report(so_far + presentations)
+
         if not (folder / f"{name}.safetensors").is_file():
-            _learn(network, stream, initial, control, folder, name, lambda n, so_far=done: report(so_far + n))
+            _learn(network, stream, initial, control, folder, name, learned)
         worlds[name] = run.weights(seed, name)
         done += len(stream)
     features: dict[str, Any] = {}
     for name, weights in worlds.items():
         for part, images in run.surveys(seed).items():
-            for layer, counts in zip(run.network.layers, survey_counts(network, images, weights), strict=True):
+            for layer, counts in zip(
+                run.network.layers, survey_counts(network, images, weights), strict=True
+            ):
                 features[f"{name}/{part}/{layer.name}"] = counts.astype(np.uint16)
             done += len(images)
             report(done)
@@ -96,7 +104,7 @@ def _learn(
 ) -> None:
     """Learn from the whole stream; every stretch is kept, so that a killed run goes on from the last one."""
     kept = folder / f"stretches-{name}"
-    weights, state, start = trajectory.resume(kept, initial, rest(network.populations), STRETCH)
+    weights, state, start = trajectory.resume(kept, initial, rest(network.populations))
 
     def after(done: int, stretch: Stretch) -> None:
         first = done - len(stretch.record.input_count)

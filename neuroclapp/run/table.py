@@ -26,16 +26,24 @@ def table(results: dict[str, Any]) -> str:
     """Return the figures of a run as text: mean and half-width of the 95 % interval over seeds, by layer."""
     layers = results["layers"]
     lines = [f"{results['experiment']}: {len(results['seeds'])} seeds, mean +- 95 % interval", ""]
-    for key, title in (("accuracy", "accuracy [%], all labels"), ("accuracy_few_labels", "accuracy [%], few labels")):
+    for key, title in (
+        ("accuracy", "accuracy [%], all labels"),
+        ("accuracy_few_labels", "accuracy [%], few labels"),
+    ):
         lines.append(_row(title, layers))
-        lines += [_row("  " + world, _figures(figure, "{:6.2f} +- {:.2f}")) for world, figure in results[key].items()]
+        lines += [
+            _row("  " + world, _figures(figure, "{:6.2f} +- {:.2f}"))
+            for world, figure in results[key].items()
+        ]
         lines.append("")
     for key, title in (
         ("paired_difference", "paired difference [points], all labels"),
         ("paired_difference_few_labels", "paired difference [points], few labels"),
     ):
         lines.append(_row(title, layers))
-        lines += [_row("  " + name, _figures(figure, "{:+6.2f} +- {:.2f}")) for name, figure in results[key].items()]
+        lines += [
+            _row("  " + name, _figures(figure, "{:+6.2f} +- {:.2f}")) for name, figure in results[key].items()
+        ]
         lines.append("")
     agreement = results["agreement"]
     lines.append(_row("agreement of spikes and rates", layers))
@@ -52,7 +60,9 @@ def table(results: dict[str, Any]) -> str:
 
 
 def _figures(figure: dict[str, Any], form: str) -> list[str]:
-    return [form.format(mean, interval) for mean, interval in zip(figure["mean"], figure["interval"], strict=True)]
+    return [
+        form.format(mean, interval) for mean, interval in zip(figure["mean"], figure["interval"], strict=True)
+    ]
 
 
 def _row(title: str, cells: list[str]) -> str:

@@ -19,7 +19,7 @@ def train(run: RunDirectory) -> None:
     """Train every seed; write initial, rate and disturbed weights and the rate trajectory."""
     with run.step("train"):
         experiment = run.experiment
-        run.populations  # whatever does not fit is said before the work begins
+        run.check()
         over_seeds(partial(_train, run), experiment.seeds, "rate network", 2 * experiment.data.presentations)
 
 
@@ -32,7 +32,9 @@ def _train(run: RunDirectory, seed: int, report: Report) -> None:
         run.network, initial, stream, learning.eta, learning.eta_pred, every=EVERY, progress=report
     )
     rate.weights.save(folder / "rate.safetensors")
-    write_npz(folder / "rate.npz", {"at": rate.at, "score": rate.score, "gamma": rate.gamma, **rate.snapshots})
+    write_npz(
+        folder / "rate.npz", {"at": rate.at, "score": rate.score, "gamma": rate.gamma, **rate.snapshots}
+    )
     factor = 1 + DISTURBANCE * generator(seed, "disturbance").standard_normal(stream.inputs.shape)
     disturbed = train_online(
         run.network,

@@ -11,6 +11,7 @@ checkpoint too. ``spiking.h5`` holds, with N presentations and S snapshots of th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ import numpy as np
 
 from ..errors import RunError
 from ..files import written_aside
+from ..presentations import Presentations
 from ..spiking.populations import Populations
 from ..spiking.simulation import Stretch
 from ..spiking.state import LayerRecord, LayerState, Record, State, scores
-from ..presentations import Presentations
 from ..weights import Weights
 
 _TYPES = {"count": np.uint16, "charge": np.float32, "gamma": np.int8, "total": np.int32}
@@ -42,8 +43,8 @@ def keep(folder: Path, first: int, stretch: Stretch, populations: Populations, s
         np.savez(file, **arrays)
 
 
-def resume(folder: Path, weights: Weights, state: State, length: int) -> tuple[Weights, State, int]:
-    """Return weights, state and number of presentations done, from the last of an unbroken row of stretches."""
+def resume(folder: Path, weights: Weights, state: State) -> tuple[Weights, State, int]:
+    """Return weights, state and presentations done, from the last of an unbroken row of stretches."""
     done = 0
     while (path := folder / f"{done:09d}.npz").is_file():
         with np.load(path, allow_pickle=False) as kept:
@@ -73,7 +74,9 @@ def join(folder: Path, path: Path, initial: Weights) -> None:
                 at.append(at[-1] + len(kept["input_count"]))
         file["at"] = np.array(at)
         for name, pieces in columns.items():
-            file.create_dataset(name, data=np.concatenate(pieces), compression="gzip", compression_opts=4, shuffle=True)
+            file.create_dataset(
+                name, data=np.concatenate(pieces), compression="gzip", compression_opts=4, shuffle=True
+            )
 
 
 def walk(path: Path) -> Iterator[tuple[int, Record, Weights]]:
@@ -81,10 +84,15 @@ def walk(path: Path) -> Iterator[tuple[int, Record, Weights]]:
     with open_trajectory(path) as file:
         at = file["at"][:]
         layers = sum(1 for name in file if name.isdigit())
-        for index, (first, last) in enumerate(zip(at[:-1], at[1:], strict=True)):
+        for index, (first, last) in enumerate(pairwise(at)):
             part = slice(int(first), int(last))
             records = [
-                LayerRecord(*(file[f"{n}/{key}"][part].astype(np.float64) for key in ("count", "charge", "gamma", "total")))
+                LayerRecord(
+                    *(
+                        file[f"{n}/{key}"][part].astype(np.float64)
+                        for key in ("count", "charge", "gamma", "total")
+                    )
+                )
                 for n in range(layers)
             ]
             weights = Weights({name: file["weights"][name][index + 1] for name in file["weights"]})

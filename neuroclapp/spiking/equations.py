@@ -86,10 +86,14 @@ SPIKE = "packet > 0"
 RESET = "v -= packet; count += packet"
 
 MODULATOR_STEP = """
-packet = int(timestep(t, dt) % steps == release) * clip(floor(tonic + stagger + resolution * (1 + direction * evidence)), 0, burst)
+packet = clip(floor(tonic + stagger + resolution * (1 + direction * evidence)), 0, burst)
+packet *= int(timestep(t, dt) % steps == release)
 """
 
-SITE_SPIKE = "timestep(t, dt) % steps == release + 1 and polarity * gaze(t) > 0 and (total > baseline or always_open > 0)"
+SITE_SPIKE = (
+    "timestep(t, dt) % steps == release + 1 and polarity * gaze(t) > 0"
+    " and (total > baseline or always_open > 0)"
+)
 
 #: What happens between two presentations.
 INPUT_TURN = """
@@ -121,10 +125,12 @@ bound : 1 (shared)
 
 
 def change(rule: Rule) -> str:
-    """Return the change of a weight per unit of learning rate, e.g. ``gamma_post * (0.5 * z_post * c_pre)``."""
+    """Return a weight's change per unit of learning rate, e.g. ``gamma_post * (0.5 * z_post * c_pre)``."""
     terms = []
     for product in rule.products:
-        names = [_VARIABLES[factor][0] for factor in product.post] + [_VARIABLES[factor][1] for factor in product.pre]
+        names = [_VARIABLES[factor][0] for factor in product.post] + [
+            _VARIABLES[factor][1] for factor in product.pre
+        ]
         coefficient = [] if product.coefficient == 1 else [repr(product.coefficient)]
         terms.append(" * ".join(coefficient + names))
     return f"gamma_post * ({' + '.join(terms)})"

@@ -46,11 +46,15 @@ def populations(
     layers = network.scaled_layers
     for layer in layers:
         if layer.kind != "dense":
-            raise InputError(network.title, f"layers.{layer.name}.kind", layer.kind, "only dense layers map to spikes")
+            raise InputError(
+                network.title, f"layers.{layer.name}.kind", layer.kind, "only dense layers map to spikes"
+            )
     if any(len(module.layers) > 1 for module in network.split()):
         raise InputError(network.title, "modules", list(network.modules), "spiking layers learn one by one")
     if network.prediction.gate == "separate":
-        raise InputError(network.title, "prediction.gate", "separate", "a spiking layer has one modulator: 'shared'")
+        raise InputError(
+            network.title, "prediction.gate", "separate", "a spiking layer has one modulator: 'shared'"
+        )
     for name, values in (("spiking.gain", spiking.gain), ("eta", eta), ("eta_pred", eta_pred)):
         if len(values) != len(layers):
             raise InputError(network.title, name, list(values), f"needs one value per layer, {len(layers)}")
@@ -58,7 +62,10 @@ def populations(
     timing = spiking.timing
     if timing.steps - timing.steps_on < needed:
         raise InputError(
-            network.title, "spiking.timing.flush", f"{timing.flush} s", f"{len(layers)} layers need {needed} steps of dt"
+            network.title,
+            "spiking.timing.flush",
+            f"{timing.flush} s",
+            f"{len(layers)} layers need {needed} steps of dt",
         )
 
     somata = [
@@ -72,7 +79,13 @@ def populations(
         ),
         layers=tuple(
             LayerPopulations(
-                soma.name, soma, spiking.modulator, wiring(soma.units, spiking.modulator, generator), e, p, layer.bias
+                soma.name,
+                soma,
+                spiking.modulator,
+                wiring(soma.units, spiking.modulator, generator),
+                e,
+                p,
+                layer.bias,
             )
             for soma, layer, e, p in zip(somata, layers, eta, eta_pred, strict=True)
         ),
@@ -88,7 +101,9 @@ def wiring(units: int, modulator: Modulator, generator: np.random.Generator) -> 
     """
     fan_in = min(modulator.fan_in, units)
     if modulator.units * fan_in < units:
-        raise InputError("modulator", "fan_in", fan_in, f"{modulator.units} units cannot cover {units} somata")
+        raise InputError(
+            "modulator", "fan_in", fan_in, f"{modulator.units} units cannot cover {units} somata"
+        )
     halves = []
     for _ in range(2):
         listens = np.zeros((modulator.units, units))

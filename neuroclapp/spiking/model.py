@@ -50,7 +50,9 @@ class Model:
         timing = self.populations.timing
         return (self.presentations * timing.period + timing.dt) * b2.second
 
-    def assignments(self, state: State, weights: Weights, learn: bool, control: Control) -> list[tuple[Any, str, Any]]:
+    def assignments(
+        self, state: State, weights: Weights, learn: bool, control: Control
+    ) -> list[tuple[Any, str, Any]]:
         """Return (group, variable, value) of all that differs from one call to the next."""
         bound = min(control.bound, 1e300)  # the C++ program cannot read an infinite value
         values: list[tuple[Any, str, Any]] = [(self.input, "count", state.input_count)]
@@ -60,7 +62,11 @@ class Model:
             values += [(model.site, "always_open", float(control.always_open))]
             if layer.bias:
                 bias = weights[f"{layer.name}.bias"]
-                values += [(model.soma, "bias", bias), (model.soma, "eta_bias", eta), (model.soma, "bound_bias", bound)]
+                values += [
+                    (model.soma, "bias", bias),
+                    (model.soma, "eta_bias", eta),
+                    (model.soma, "bound_bias", bound),
+                ]
             for target, synapses in model.synapses.items():
                 values += [
                     (synapses, "w", weights[f"{layer.name}.{target}"].T.ravel()),
@@ -128,7 +134,9 @@ def build(
     for n, layer in enumerate(populations.layers):
         permutation = None
         if control is not None and control.permutations is not None:
-            permutation = b2.TimedArray(control.permutations[:, n].astype(float), dt=period, name=f"permutation{n}")
+            permutation = b2.TimedArray(
+                control.permutations[:, n].astype(float), dt=period, name=f"permutation{n}"
+            )
             model.permutations.append(permutation)
         made, others = _layer(n, layer, below, populations, clock, gaze, permutation, period)
         model.layers.append(made)
@@ -176,7 +184,10 @@ def _layer(
         2 * layer.modulator.units,
         eq.MODULATOR,
         threshold=eq.SPIKE,
-        namespace={**clock, **{k: float(getattr(layer.modulator, k)) for k in ("tonic", "resolution", "burst")}},
+        namespace={
+            **clock,
+            **{k: float(getattr(layer.modulator, k)) for k in ("tonic", "resolution", "burst")},
+        },
         name=f"modulator{n}",
     )
     half = np.arange(layer.modulator.units)
@@ -185,13 +196,19 @@ def _layer(
     modulator.run_regularly("evidence = 0", dt=period, when="start", order=0)
     modulator.run_regularly(eq.MODULATOR_STEP, when="groups")
 
-    site = b2.NeuronGroup(2, eq.SITE, threshold=eq.SITE_SPIKE, namespace={**clock, "gaze": gaze}, name=f"site{n}")
+    site = b2.NeuronGroup(
+        2, eq.SITE, threshold=eq.SITE_SPIKE, namespace={**clock, "gaze": gaze}, name=f"site{n}"
+    )
     site.polarity = [1.0, -1.0]
     site.baseline = layer.modulator.units * layer.modulator.tonic
     site.run_regularly("total = 0", dt=period, when="start", order=0)
 
     listens = b2.Synapses(
-        soma, modulator, "w : 1", on_pre="evidence_post += w * apical_pre * packet_pre * quantum_pre", name=f"listens{n}"
+        soma,
+        modulator,
+        "w : 1",
+        on_pre="evidence_post += w * apical_pre * packet_pre * quantum_pre",
+        name=f"listens{n}",
     )
     who, whom = np.nonzero(layer.listens.T)
     listens.connect(i=who, j=whom)
@@ -216,7 +233,12 @@ def _layer(
             continue
         source = below if target == "w_ff" else soma
         synapses[target] = _plastic(
-            f"{target}{n}", source, soma, delivers[target], on_post.get(target, {}), eq.learning(plasticity, target)
+            f"{target}{n}",
+            source,
+            soma,
+            delivers[target],
+            on_post.get(target, {}),
+            eq.learning(plasticity, target),
         )
     if permutation is not None:
         for name, event, text in (
@@ -224,7 +246,12 @@ def _layer(
             ("recalled", "recall", "retro_post += collected_pre * int(permutation(t, j) == i)"),
         ):
             gather = b2.Synapses(
-                soma, soma, on_pre={event: text}, on_event={event: event}, namespace={"permutation": permutation}, name=f"{name}{n}"
+                soma,
+                soma,
+                on_pre={event: text},
+                on_event={event: event},
+                namespace={"permutation": permutation},
+                name=f"{name}{n}",
             )
             gather.connect()
             others.append(gather)

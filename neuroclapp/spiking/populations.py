@@ -7,12 +7,13 @@ together they count like one unit that may send up to ``neurons`` spikes per tim
 
 One presentation, in time steps of ``dt`` (steps 0, 1, ..., ``steps - 1``):
 
-    input, step s < steps_on:   v += activity / (quantum * steps_on);       every population: v = 1/2 at step 0
+    every population, step 0:   v = 1/2
+    input, step s < steps_on:   v += activity / (quantum * steps_on)
     soma, every step s:         v += drive / quantum, the charge that arrived in step s - 1
                                 (and bias / (quantum * steps_on) while s < steps_on)
     packet:                     n = clip(floor(v), 0, neurons);  v -= n;  count += n
     basal, apical, retro:       drive_j += W_ji n_i quantum_i,   next_j += W_pred_jk n_k quantum,
-                                retro_j += W_retro_jk n_k quantum        at each packet n of the presynaptic unit
+                                retro_j += W_retro_jk n_k quantum   at each presynaptic packet n
     modulator m, listening:     evidence_m += weight_mj apical_j n_j quantum
     step ``release``:           modulators fire;  + 1: gamma is released;  + 2: weights change
     next presentation:          apical = next; next = retro = evidence = 0

@@ -49,7 +49,9 @@ class CompiledNetwork:
     ``permutable`` builds the control in which dendrites pass through a permutation of units.
     """
 
-    def __init__(self, populations: Populations, stretch: int, folder: Path, permutable: bool = False) -> None:
+    def __init__(
+        self, populations: Populations, stretch: int, folder: Path, permutable: bool = False
+    ) -> None:
         began = time.monotonic()
         b2, model = _brian2()
         self.populations, self.stretch, self.permutable = populations, stretch, permutable
@@ -58,8 +60,12 @@ class CompiledNetwork:
         b2.device.reinit()
         b2.device.activate(build_on_run=False, directory=str(folder))
         blank = _blank(populations, stretch)
-        self._model = model.build(populations, blank, _identity(populations, stretch) if permutable else None)
-        for owner, name, value in self._model.assignments(rest(populations), _no_weights(populations), True, Control()):
+        self._model = model.build(
+            populations, blank, Control(_identity(populations, stretch)) if permutable else None
+        )
+        for owner, name, value in self._model.assignments(
+            rest(populations), _no_weights(populations), True, Control()
+        ):
             setattr(owner, name, value)
         self._model.network.run(self._model.duration)
         _compile(b2, folder)
@@ -85,13 +91,16 @@ class CompiledNetwork:
         arguments[self._model.stimulus] = padded.inputs
         arguments[self._model.gaze] = padded.sign.astype(float)
         if self.permutable:
-            shown = control.permutations if control.permutations is not None else _identity(self.populations, len(stream)).permutations
-            filled = np.concatenate([shown, _identity(self.populations, self.stretch).permutations[len(shown) :]])
+            shown = np.zeros(0) if control.permutations is None else control.permutations
+            filled = _identity(self.populations, self.stretch)
+            filled[: len(shown)] = shown if len(shown) else filled[:0]
             for n, permutation in enumerate(self._model.permutations):
                 arguments[permutation] = filled[:, n].astype(float)
         workspace = self._workspace()
         b2.devices.get_device().project_dir = str(workspace)  # where the argument files are written
-        b2.device.run(directory=str(workspace), results_directory="results", with_output=False, run_args=arguments)
+        b2.device.run(
+            directory=str(workspace), results_directory="results", with_output=False, run_args=arguments
+        )
         if not _same(self._model.read_state(0), state):
             raise RunError(f"{workspace}: the compiled network did not take over the state that it was given")
         stretch = _harvest(self._model, weights, len(stream))
@@ -101,8 +110,10 @@ class CompiledNetwork:
         return stretch
 
     def _workspace(self) -> Path:
-        """Return this process's own copy of the program: Brian2 names argument files by their content, so that
-        processes side by side would share them."""
+        """Return this process's own copy of the program.
+
+        Brian2 names argument files by their content, so that processes side by side would share them.
+        """
         workspace = self._folder / f"process{os.getpid()}"
         if not workspace.is_dir():
             shutil.copytree(self._folder / "static_arrays", workspace / "static_arrays")
@@ -166,8 +177,8 @@ def run_all(
 def _compile(b2: Any, folder: Path) -> None:
     """Compile the program that Brian2 wrote, on all cores.
 
-    A network of many small groups is a hundred small C++ files that all read the same header: where GCC can
-    read it once, compiled beforehand, and make need not look for dependencies, that takes a third of the time.
+    A network of many small groups is a hundred small C++ files that all read the same header. Where GCC can
+    read it once, compiled beforehand, and make need not look for dependencies, it takes half the time.
     """
     jobs = f"-j{os.cpu_count() or 1}"
     b2.prefs.devices.cpp_standalone.extra_make_args_unix = [jobs]
@@ -177,7 +188,10 @@ def _compile(b2: Any, folder: Path) -> None:
         flags = "-Wno-write-strings $(OPTIMISATIONS) -I."
         header = f"objects.h.gch: ; $(CXX) {flags} -x c++-header objects.h -o $@"
         (folder / "make.deps").touch()
-        for arguments in (["--eval", header, "objects.h.gch"], [jobs, f"CXXFLAGS=-c -include objects.h {flags}", "main"]):
+        for arguments in (
+            ["--eval", header, "objects.h.gch"],
+            [jobs, f"CXXFLAGS=-c -include objects.h {flags}", "main"],
+        ):
             made = subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
             if made.returncode != 0:
                 raise RunError(f"{folder}: the spiking network could not be compiled: {made.stderr[-2000:]}")
@@ -217,13 +231,17 @@ def _harvest(model: Any, weights: Weights, count: int) -> Stretch:
 def _same(a: State, b: State) -> bool:
     layers = zip(a.layers, b.layers, strict=True)
     return np.array_equal(a.input_count, b.input_count) and all(
-        np.array_equal(x, y) for one, other in layers for x, y in zip(vars(one).values(), vars(other).values(), strict=True)
+        np.array_equal(x, y)
+        for one, other in layers
+        for x, y in zip(vars(one).values(), vars(other).values(), strict=True)
     )
 
 
 def _blank(populations: Populations, count: int) -> Presentations:
     return Presentations(
-        np.zeros((count, populations.input.units)), np.zeros(count, dtype=np.int8), np.zeros(count, dtype=np.int64)
+        np.zeros((count, populations.input.units)),
+        np.zeros(count, dtype=np.int8),
+        np.zeros(count, dtype=np.int64),
     )
 
 
@@ -236,14 +254,14 @@ def _padded(stream: Presentations, count: int, populations: Populations) -> Pres
     )
 
 
-def _identity(populations: Populations, count: int) -> Control:
+def _identity(populations: Populations, count: int) -> NDArray[np.int64]:
     units = populations.layers[0].soma.units
-    order: NDArray[np.int64] = np.tile(np.arange(units), (count, len(populations.layers), 1))
-    return Control(permutations=order)
+    return np.tile(np.arange(units), (count, len(populations.layers), 1))
 
 
 def _no_weights(populations: Populations) -> Weights:
-    below, arrays = populations.input.units, {}
+    below = populations.input.units
+    arrays: dict[str, NDArray[np.float64]] = {}
     for layer in populations.layers:
         units = layer.soma.units
         arrays[f"{layer.name}.w_ff"] = np.zeros((units, below))

@@ -65,13 +65,20 @@ def scores(record: LayerRecord, populations: Populations, index: int, sign: NDAr
     """Return the modulators' estimate of u (presentations,), from the half that the sign selects."""
     modulator = populations.layers[index].modulator
     excess = record.total / modulator.units - modulator.tonic
-    return np.where(sign >= 0, 1 - excess[:, 0] / modulator.resolution, excess[:, 1] / modulator.resolution - 1)
+    return np.where(
+        sign >= 0, 1 - excess[:, 0] / modulator.resolution, excess[:, 1] / modulator.resolution - 1
+    )
 
 
 def join(records: list[Record]) -> Record:
     """Join the records of consecutive stretches."""
     layers = [
-        LayerRecord(*(np.concatenate(parts) for parts in zip(*(vars(r.layers[n]).values() for r in records), strict=True)))
+        LayerRecord(
+            *(
+                np.concatenate(parts)
+                for parts in zip(*(vars(r.layers[n]).values() for r in records), strict=True)
+            )
+        )
         for n in range(len(records[0].layers))
     ]
     return Record(np.concatenate([r.input_count for r in records]), layers)

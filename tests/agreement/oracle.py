@@ -22,23 +22,33 @@ def simulate(populations, weights, inputs, sign, learn=True, packets=None, permu
     half = 0.5 if split else 1.0
     w = {name: np.array(array) for name, array in weights.items()}
     kept = [
-        SimpleNamespace(apical=np.zeros(l.soma.units), c=np.zeros(l.soma.units), rho=np.zeros(l.soma.units), x=None)
-        for l in layers
+        SimpleNamespace(
+            apical=np.zeros(layer.soma.units),
+            c=np.zeros(layer.soma.units),
+            rho=np.zeros(layer.soma.units),
+            x=None,
+        )
+        for layer in layers
     ]
-    x_before = np.zeros(source.units)
     records = [SimpleNamespace(count=[], charge=[], apical=[], retro=[], gamma=[], total=[]) for _ in layers]
     input_counts = []
     for n in range(len(inputs)):
         v_in, count_in = np.full(source.units, 0.5), np.zeros(source.units)
         charge = inputs[n] / (source.quantum * timing.steps_on)
         now = []
-        for l, before in zip(layers, kept):
-            u = l.soma.units
+        for layer, before in zip(layers, kept, strict=True):
+            u = layer.soma.units
             apical = before.apical if permutations is None else before.apical[permutations[n, len(now)]]
             now.append(
                 SimpleNamespace(
-                    v=np.full(u, 0.5), count=np.zeros(u), drive=np.zeros(u), next=np.zeros(u), retro=np.zeros(u),
-                    evidence=np.zeros(len(l.listens)), apical=apical, steps=[],
+                    v=np.full(u, 0.5),
+                    count=np.zeros(u),
+                    drive=np.zeros(u),
+                    next=np.zeros(u),
+                    retro=np.zeros(u),
+                    evidence=np.zeros(len(layer.listens)),
+                    apical=apical,
+                    steps=[],
                 )
             )
         for step in range(timing.steps):
@@ -48,32 +58,36 @@ def simulate(populations, weights, inputs, sign, learn=True, packets=None, permu
             v_in -= sent
             count_in += sent
             below, quantum = sent, source.quantum
-            for l, s in zip(layers, now):
-                bias = w.get(f"{l.name}.bias", 0.0) * (step < timing.steps_on) / (l.soma.quantum * timing.steps_on)
+            for layer, s in zip(layers, now, strict=True):
+                bias = (
+                    w.get(f"{layer.name}.bias", 0.0)
+                    * (step < timing.steps_on)
+                    / (layer.soma.quantum * timing.steps_on)
+                )
                 s.v += s.drive + bias
-                packet = np.clip(np.floor(s.v), 0, l.soma.neurons)
+                packet = np.clip(np.floor(s.v), 0, layer.soma.neurons)
                 s.v -= packet
                 s.count += packet
-                s.drive = w[f"{l.name}.w_ff"] @ below * (quantum / l.soma.quantum)
-                z = packet * l.soma.quantum
-                s.next += w[f"{l.name}.w_pred"] @ z
+                s.drive = w[f"{layer.name}.w_ff"] @ below * (quantum / layer.soma.quantum)
+                z = packet * layer.soma.quantum
+                s.next += w[f"{layer.name}.w_pred"] @ z
                 if split:
-                    s.retro += w[f"{l.name}.w_retro"] @ z
+                    s.retro += w[f"{layer.name}.w_retro"] @ z
                 if symmetric:
-                    s.retro += w[f"{l.name}.w_pred"].T @ z
-                s.evidence += l.listens @ (s.apical * z)
+                    s.retro += w[f"{layer.name}.w_pred"].T @ z
+                s.evidence += layer.listens @ (s.apical * z)
                 s.steps.append(packet)
-                below, quantum = packet, l.soma.quantum
+                below, quantum = packet, layer.soma.quantum
         if packets is not None:
             packets.append([np.array(s.steps) for s in now])
         input_counts.append(count_in)
         x, changes = count_in * source.quantum, {}
-        for index, (l, s, before, r) in enumerate(zip(layers, now, kept, records)):
-            m = l.modulator
+        for index, (layer, s, before, r) in enumerate(zip(layers, now, kept, records, strict=True)):
+            m = layer.modulator
             stagger = (np.arange(m.units) + 0.5) / m.units
             fired = [
                 np.clip(np.floor(m.tonic + stagger + m.resolution * (1 + d * e)), 0, m.burst).sum()
-                for d, e in zip((-1, 1), np.split(s.evidence, 2))
+                for d, e in zip((-1, 1), np.split(s.evidence, 2), strict=True)
             ]
             gamma = 0.0
             if sign[n] > 0 and fired[0] > m.units * m.tonic:
@@ -81,20 +95,19 @@ def simulate(populations, weights, inputs, sign, learn=True, packets=None, permu
             if sign[n] < 0 and fired[1] > m.units * m.tonic:
                 gamma = -1.0
             retro = s.retro if permutations is None else s.retro[permutations[n, index]]
-            z = s.count * l.soma.quantum
+            z = s.count * layer.soma.quantum
             rho = (s.count + s.v - 0.5 > 0).astype(float)
             if learn and gamma:
-                eta, eta_pred = half * gamma * l.eta, half * gamma * l.eta_pred
+                eta, eta_pred = half * gamma * layer.eta, half * gamma * layer.eta_pred
                 post_tau, post_t = s.apical * rho, retro * before.rho
-                changes[f"{l.name}.w_ff"] = eta * (np.outer(post_tau, x) + np.outer(post_t, before.x))
-                if f"{l.name}.bias" in w:
-                    changes[f"{l.name}.bias"] = eta * (post_tau + post_t)
-                changes[f"{l.name}.w_pred"] = eta_pred * np.outer(z, before.c)
+                changes[f"{layer.name}.w_ff"] = eta * (np.outer(post_tau, x) + np.outer(post_t, before.x))
+                if f"{layer.name}.bias" in w:
+                    changes[f"{layer.name}.bias"] = eta * (post_tau + post_t)
+                changes[f"{layer.name}.w_pred"] = eta_pred * np.outer(z, before.c)
                 if split:
-                    changes[f"{l.name}.w_retro"] = eta_pred * np.outer(before.c, z)
-            for name, value in dict(
-                count=s.count, charge=s.count + s.v - 0.5, apical=s.apical, retro=retro, gamma=gamma, total=fired
-            ).items():
+                    changes[f"{layer.name}.w_retro"] = eta_pred * np.outer(before.c, z)
+            left = {"count": s.count, "charge": s.count + s.v - 0.5, "apical": s.apical, "retro": retro}
+            for name, value in (left | {"gamma": gamma, "total": fired}).items():
                 getattr(r, name).append(value)
             before.x_next, before.apical, before.c, before.rho = x, s.next, z, rho
             x = z

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from agreement.oracle import simulate
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import simulate
 
 from neuroclapp.network import Layer, Network, Prediction
 from neuroclapp.plasticity import Control, permuted_dendrites
@@ -17,7 +17,7 @@ from neuroclapp.spiking.state import scores
 from neuroclapp.weights import Initial, Weights
 
 pytest.importorskip("brian2")
-from neuroclapp.spiking.simulation import CompiledNetwork, run_all, run_steps  # noqa: E402
+from neuroclapp.spiking.simulation import CompiledNetwork, run_all, run_steps
 
 TIMING = Timing(duration=0.02, flush=0.006)
 MODULATOR = Modulator(units=8, fan_in=4)
@@ -75,7 +75,9 @@ def test_every_packet_in_every_step_equals_the_oracle():
     for index in range(2):
         monitor = model.monitors[f"soma{index}_spikes"]
         found = np.zeros((len(shown) * TIMING.steps + 1, 6))
-        found[np.round(np.array(monitor.t) / TIMING.dt).astype(int), np.array(monitor.i)] = np.array(monitor.packet)
+        found[np.round(np.array(monitor.t) / TIMING.dt).astype(int), np.array(monitor.i)] = np.array(
+            monitor.packet
+        )
         np.testing.assert_array_equal(found[:-1], np.concatenate([shot[index] for shot in packets]))
 
 
@@ -148,7 +150,9 @@ def test_the_modulator_estimates_the_score(seed, target):
     """Each half's mean is the score, to the resolution of its staggered units, wherever none saturates."""
     draw = np.random.default_rng(seed)
     net = Network("one", (4,), (Layer("a", 64, bias=False),))
-    spiking = Spiking(gain=(10.0,), modulator=Modulator(units=32, fan_in=32, resolution=8.0, tonic=100, burst=255))
+    spiking = Spiking(
+        gain=(10.0,), modulator=Modulator(units=32, fan_in=32, resolution=8.0, tonic=100, burst=255)
+    )
     layer = populations(net, spiking, (0.1,), (0.1,), draw).layers[0]
     part = draw.random(64)
     part *= target / part.sum()
@@ -160,7 +164,9 @@ def test_the_modulator_estimates_the_score(seed, target):
         for d, e in zip((-1, 1), evidence, strict=True)
     ]
     record = replace(_no_record(), total=np.array([fired, fired]))
-    found = scores(record, populations(net, spiking, (0.1,), (0.1,), draw), 0, np.array([1, -1], dtype=np.int8))
+    found = scores(
+        record, populations(net, spiking, (0.1,), (0.1,), draw), 0, np.array([1, -1], dtype=np.int8)
+    )
     np.testing.assert_allclose(found, target, atol=0.05)
     np.testing.assert_allclose([e.mean() for e in evidence], target, atol=1e-12)
 

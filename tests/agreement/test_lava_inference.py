@@ -49,7 +49,9 @@ def case(tmp_path_factory):
     )
     made = populations(network, spiking, (0.03, 0.01), (0.1, 0.03), draw)
     weights = Initial(w_ff=2.0).draw(network, draw)
-    biases = {name: 0.3 * draw.standard_normal(w.shape) for name, w in weights.items() if name.endswith("bias")}
+    biases = {
+        name: 0.3 * draw.standard_normal(w.shape) for name, w in weights.items() if name.endswith("bias")
+    }
     weights = Weights({name: grid(w) for name, w in {**weights, **biases}.items()})
     export(made, weights, Chip(name="ideal", title="no limits"), folder)
     inputs = grid(np.maximum(draw.standard_normal((25, UNITS[0])), 0))
@@ -57,7 +59,7 @@ def case(tmp_path_factory):
 
 
 def simulate(weights, inputs):
-    """Packets of layers 1 and 2, (samples, steps, units) each: the model's equations, one presentation a row."""
+    """Packets of layers 1 and 2, (samples, steps, units): the model's equations, one presentation a row."""
     samples = len(inputs)
     v = [np.full((samples, units), 0.5) for units in UNITS]
     drive = [np.zeros_like(one) for one in v]
@@ -82,7 +84,9 @@ def simulate(weights, inputs):
 def test_spike_trains_are_identical_packet_for_packet(case):
     folder, weights, inputs = case
     steps_done = []
-    found = jobs.infer(folder, inputs, limit_s=120, progress=lambda done, total: steps_done.append((done, total)))
+    found = jobs.infer(
+        folder, inputs, limit_s=120, progress=lambda done, total: steps_done.append((done, total))
+    )
     wanted = simulate(weights, inputs)
     for one, other in zip(found, wanted, strict=True):
         assert one.shape == other.shape
@@ -128,7 +132,9 @@ def test_wrong_inputs_are_refused_before_a_job_starts(case):
 def test_missing_lava_is_answered_with_the_line_that_installs_it(case, monkeypatch):
     folder, _, inputs = case
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingPackageError, match=r"pip install --no-deps --ignore-requires-python lava-nc==0\.10\.0"):
+    with pytest.raises(
+        MissingPackageError, match=r"pip install --no-deps --ignore-requires-python lava-nc==0\.10\.0"
+    ):
         jobs.infer(folder, inputs)
 
 
@@ -149,7 +155,9 @@ def test_lava_reads_every_rendered_rule_as_we_do():
                     assert [factor.state_var for factor in one.factors] == [o.name for o in term.operands]
 
 
-@pytest.mark.parametrize("rule", ["3*2^-5*x0*x1*(y1-64)", "-7*2^8*y0*x2*w", "u4*x1*y3 - 2^-7*u4*t", "-8*2^-7*x0"])
+@pytest.mark.parametrize(
+    "rule", ["3*2^-5*x0*x1*(y1-64)", "-7*2^8*y0*x2*w", "u4*x1*y3 - 2^-7*u4*t", "-8*2^-7*x0"]
+)
 def test_lava_reads_our_grammar_as_we_do(rule):
     import_lava()
     from lava.magma.core.learning.learning_rule import Loihi3FLearningRule

@@ -46,7 +46,9 @@ class Case:
         )
         self.populations = populations(network, spiking, ETA, ETA_PRED, draw)
         weights = Initial(w_ff=1.5, w_pred=1.5, w_retro=1.5).draw(network, draw)
-        biases = {name: 0.1 * draw.standard_normal(w.shape) for name, w in weights.items() if name.endswith("bias")}
+        biases = {
+            name: 0.1 * draw.standard_normal(w.shape) for name, w in weights.items() if name.endswith("bias")
+        }
         self.weights = Weights({name: grid(w) for name, w in {**weights, **biases}.items()})
         objects = np.repeat(np.maximum(draw.standard_normal((PRESENTATIONS // 2, INPUTS)), 0), 2, axis=0)
         self.inputs = grid(np.maximum(objects + 0.2 * draw.standard_normal(objects.shape), 0) * 0.7)
@@ -69,7 +71,7 @@ def simulate(case, plastic):
     units = UNITS[plastic]
     x_before, z_before, slope_before = np.zeros(w[f"{own}.w_ff"].shape[1]), np.zeros(units), np.zeros(units)
     arriving_next = np.zeros(units)
-    kept = {name: [] for name in ("count", "charge", "apical", "retro", "gamma", "total")}
+    kept = {name: [] for name in ("pre_count", "count", "charge", "apical", "retro", "gamma", "total")}
     for x, sign in zip(case.inputs, case.sign, strict=True):
         held, arriving_next = arriving_next, np.zeros(units)
         v = [np.full(len(x), 0.5)] + [np.full(n, 0.5) for n in UNITS[:depth]]
@@ -112,7 +114,9 @@ def simulate(case, plastic):
         w[f"{own}.w_pred"] += eta_pred * np.outer(z_now, z_before)
         if feedback == "split":
             w[f"{own}.w_retro"] += eta_pred * np.outer(z_before, z_now)
-        for name, value in zip(kept, (count[-1], charge, held, retro, gamma, total), strict=True):
+        for name, value in zip(
+            kept, (count[plastic], count[-1], charge, held, retro, gamma, total), strict=True
+        ):
             kept[name].append(value)
         x_before, z_before, slope_before = x_now, z_now, slope
     return {name: np.array(value) for name, value in kept.items()}, w
@@ -132,7 +136,7 @@ def test_on_chip_learning_equals_the_equations(feedback, bias, layer, tmp_path):
     learned = learn(tmp_path, f"layer{layer + 1}", case.inputs, case.sign, limit_s=120)
 
     assert 0.2 < np.mean(wanted["gamma"] != 0) < 1
-    for name in ("count", "gamma", "total"):
+    for name in ("pre_count", "count", "gamma", "total"):
         assert np.array_equal(getattr(learned, name), wanted[name]), name
     for name in ("charge", "apical", "retro"):
         np.testing.assert_allclose(getattr(learned, name), wanted[name], rtol=0, atol=1e-9, err_msg=name)
@@ -143,7 +147,9 @@ def test_on_chip_learning_equals_the_equations(feedback, bias, layer, tmp_path):
         mirrored = feedback == "symmetric" and target == "w_retro"
         after = weights[f"layer{layer + 1}.w_pred"].T if mirrored else weights[name]
         before = case.weights[f"layer{layer + 1}.w_pred"].T if mirrored else case.weights[name]
-        assert np.array_equal(learned.before[target], before) or np.allclose(learned.before[target], before, rtol=1e-15)
+        assert np.array_equal(learned.before[target], before) or np.allclose(
+            learned.before[target], before, rtol=1e-15
+        )
         assert np.abs(after - before).max() > 1e-4
         assert cosine(learned.after[target] - learned.before[target], after - before) >= 0.9999
         np.testing.assert_allclose(learned.after[target], after, rtol=0, atol=1e-9, err_msg=target)

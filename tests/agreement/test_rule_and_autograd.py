@@ -21,7 +21,7 @@ VARIANTS = [
 
 
 def hinge(score, sign):
-    """Eq. 2 for one pair: max(0, 1 - sign * score); torch's relu has slope 0 at its corner, as the gate has."""
+    """Eq. 2 for one pair: max(0, 1 - sign * score); torch's relu has slope 0 at 0, as the gate has."""
     return torch.relu(1 - sign * score) * sign.abs()
 
 
@@ -52,7 +52,10 @@ def oracle(prediction, w, x_context, x_sample, sign):
 
 def draw_network(seed, inputs, units, batch, prediction, bias, scale):
     draw = np.random.default_rng(seed)
-    w = {"w_ff": draw.standard_normal((units, inputs)), "w_pred": scale * draw.standard_normal((units, units))}
+    w = {
+        "w_ff": draw.standard_normal((units, inputs)),
+        "w_pred": scale * draw.standard_normal((units, units)),
+    }
     if bias:
         w["bias"] = draw.standard_normal(units)
     if prediction.feedback == "split":

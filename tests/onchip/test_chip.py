@@ -61,7 +61,10 @@ def test_demand_counts_neurons_and_synapses(small):
         (Chip(name="c", title="c", limits=Limits(synapses=200)), r"limits\.synapses = 200"),
         (Chip(name="c", title="c", limits=Limits(fan_in=17)), r"limits\.fan_in = 17: the network needs 18"),
         (Chip(name="c", title="c", limits=Limits(epoch=4)), r"limits\.epoch = 4: the network needs 8"),
-        (Chip(name="c", title="c", widths=Widths(payload=7)), r"widths\.payload = 7: layer1 may replay 200.*8 bits"),
+        (
+            Chip(name="c", title="c", widths=Widths(payload=7)),
+            r"widths\.payload = 7: layer1 may replay 200.*8 bits",
+        ),
     ],
 )
 def test_export_names_the_limit_that_is_exceeded_and_writes_nothing(chip, said, small, tmp_path):

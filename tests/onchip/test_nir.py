@@ -12,7 +12,7 @@ from neuroclapp.onchip.export import network
 
 
 def test_graph_is_the_network_in_thresholds_per_spike(small, exported):
-    made, weights = small()
+    _, weights = small()
     graph = plain.read(str(exported / "network.nir"))
     follows = dict(graph.edges)
     names = ["inputs"]
@@ -118,9 +118,17 @@ NODES = "node/nodes"
         (f"{NODES}/layer1/metadata/reset", None, r"layer1\.metadata\.reset = None"),
         (f"{NODES}/layer2/metadata/v_start", 0.0, r"layer2\.metadata\.v_start = 0\.0: must be 0\.5"),
         (f"{NODES}/layer2/metadata/neurons", 0, r"layer2\.metadata\.neurons = 0: must be a positive int"),
-        (f"{NODES}/input/metadata/quantum", -1.0, r"input\.metadata\.quantum = -1\.0: must be a positive float"),
+        (
+            f"{NODES}/input/metadata/quantum",
+            -1.0,
+            r"input\.metadata\.quantum = -1\.0: must be a positive float",
+        ),
         (f"{NODES}/input/metadata/quantum", 1.0, r"inputs_scale\.scale"),
-        (f"{NODES}/layer1/metadata/steps_on", 30, r"layer1\.metadata.*steps_on = 30 must be positive and below"),
+        (
+            f"{NODES}/layer1/metadata/steps_on",
+            30,
+            r"layer1\.metadata.*steps_on = 30 must be positive and below",
+        ),
         (f"{NODES}/layer1/metadata/steps", 27, r"layer1\.metadata.*one clock"),
         (f"{NODES}/layer1/v_threshold", np.full(5, 2.0), r"layer1\.v_threshold.*must be 1\.0 for every unit"),
         (f"{NODES}/layer1_w_ff/weight", np.full((5, 6), np.nan), r"layer1_w_ff\.weight = 'not finite'"),

@@ -1,8 +1,8 @@
-"""The Loihi rendering: rendered products equal the rule; text reads back; every wrong form is refused by name."""
+"""The Loihi rendering: products equal the rule; text reads back; every wrong form is refused by name."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroclapp.errors import InputError
@@ -26,7 +26,9 @@ def direct(rule, quantities, gates):
     for product in rule.products:
         post = np.prod([quantities["post"][factor] for factor in product.post], axis=0)
         pre = np.prod([quantities["pre"][factor] for factor in product.pre], axis=0) if product.pre else 1.0
-        total = total + product.coefficient * gates[product.gate] * (np.outer(post, pre) if product.pre else post)
+        total = total + product.coefficient * gates[product.gate] * (
+            np.outer(post, pre) if product.pre else post
+        )
     return total
 
 
@@ -46,6 +48,7 @@ def on_chip(made, quantities, gates, counts):
 POST, PRE = 4, 5
 
 
+@settings(deadline=None)
 @given(
     variant=st.sampled_from(VARIANTS),
     target=st.sampled_from(["w_ff", "bias", "w_pred", "w_retro"]),
@@ -63,7 +66,9 @@ def test_rendered_products_equal_the_rule(variant, target, rate, gates, seed):
     draw = np.random.default_rng(seed)
     pre = PRE if target == "w_ff" else POST
     counts = {time: draw.integers(0, 3, size=pre).astype(float) for time in TIMES}
-    post = {Factor(symbol, time): draw.normal(size=POST) for symbol in ("d", "r", "z", "rho") for time in TIMES}
+    post = {
+        Factor(symbol, time): draw.normal(size=POST) for symbol in ("d", "r", "z", "rho") for time in TIMES
+    }
     quantities = {
         "post": post,
         "pre": {Factor(symbol, time): counts[time] for symbol in ("x", "z") for time in TIMES},
@@ -94,6 +99,7 @@ def test_a_negative_coefficient_becomes_a_negative_product():
     assert products.render(rule, 1.0).text == "-2^-1*x0*x1*y1"
 
 
+@settings(deadline=None)
 @given(st.floats(2.0**-8, 2.0**8, exclude_min=True))
 def test_a_learning_rate_is_a_power_and_a_scale_above_one_half(rate):
     exponent, scale = products.split(rate)
@@ -102,7 +108,9 @@ def test_a_learning_rate_is_a_power_and_a_scale_above_one_half(rate):
     assert scale * 2.0**exponent == rate
 
 
-@pytest.mark.parametrize(("rate", "exponent", "scale"), [(2.0**-10, -7, 2.0**-3), (2.0**10, 8, 4.0), (0.0, 0, 0.0)])
+@pytest.mark.parametrize(
+    ("rate", "exponent", "scale"), [(2.0**-10, -7, 2.0**-3), (2.0**10, 8, 4.0), (0.0, 0, 0.0)]
+)
 def test_a_learning_rate_outside_the_exponents_is_left_to_the_neuron(rate, exponent, scale):
     assert products.split(rate) == (exponent, scale)
 
@@ -139,6 +147,7 @@ terms = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(terms, min_size=1, max_size=4).map(tuple))
 def test_text_reads_back_to_the_same_terms(wanted):
     assert series.parse(series.text(wanted)) == wanted

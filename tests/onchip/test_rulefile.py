@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,8 +120,12 @@ W_FF, W_PRED = "layers.0.connections.0", "layers.0.connections.2"
         (f"{W_FF}.dw", "0.1*x0*x1*y1", "product '0.1*x0*x1*y1': coefficient '0.1' is not an integer"),
         (f"{W_FF}.dw", "u12*x1*y1", "'u12' is no dependency"),
         (f"{W_FF}.dw", "x0*x1*y1", "need one fold for each product of 'dw'"),
-        (f"{W_FF}.dw", "x0*x1*y1 + x0*x1*y3", "product 'x0*x1*y3': must be m*2^e*x0*x1*y with a trace y"),
-        (f"{W_FF}.dw", "x0*x1*y1 + u0*x1*y2", "product 'u0*x1*y2': must be m*2^e*x0*x1*y"),
+        (f"{W_FF}.dw", "x0*x1*y1 + x0*x1*y3", "product 'x0*x1*y3': must be m*2^e*x0*x1*y2"),
+        (f"{W_FF}.dw", "x0*x1*y2 + x0*x1*y1", "product 'x0*x1*y2': must be m*2^e*x0*x1*y1"),
+        (f"{W_FF}.dw", "x0*x1*y1 + u0*x1*y2", "product 'u0*x1*y2': must be m*2^e*x0*x1*y2"),
+        (f"{W_FF}.dw", "x0*x1*y1 + x0*x1*(y2-64)", "product 'x0*x1*(y2-64)': must be m*2^e*x0*x1*y2"),
+        (f"{W_FF}.dw", "x0*x1*y1 + x0", "product 'x0': must be m*2^e*x0*x1*y2"),
+        ("layers.0.connections.1.dw", "x0*x1*y1 + u0*y2", "product 'x0*x1*y1': must be m*2^e*u0*y1"),
         (f"{W_FF}.folds.0.trace", "y4", "must be 'y1' or 'y2' or 'y3'"),
         (f"{W_FF}.folds.0.window", "later", "must be 'sample' or 'context'"),
         (f"{W_FF}.folds.0.scale", -0.1, "must be a finite number >= 0"),
@@ -131,7 +136,11 @@ W_FF, W_PRED = "layers.0.connections.0", "layers.0.connections.2"
         (f"{W_FF}.learning_rate", "fast", "must be a finite number >= 0"),
         (f"{W_FF}.weights", [[0.0]], "unknown key"),
         (f"{W_PRED}.weights", [[0.0]], "must be a full table of numbers of shape (5, 5)"),
-        (f"{W_PRED}.weights", [[0.0] * 5] * 4 + [[0.0] * 4], "must be a full table of numbers of shape (5, 5)"),
+        (
+            f"{W_PRED}.weights",
+            [[0.0] * 5] * 4 + [[0.0] * 4],
+            "must be a full table of numbers of shape (5, 5)",
+        ),
         (f"{W_PRED}.weights", [[None] * 5] * 5, "must be a full table of numbers of shape (5, 5)"),
         (f"{W_PRED}.weights.0.0", float("nan"), "every number must be finite"),
         (f"{W_PRED}.weights", DELETE, "this key is missing"),
@@ -214,11 +223,30 @@ def test_an_unknown_layer_is_answered_with_the_known_ones(exported):
 def test_separate_gates_and_missing_weights_are_refused(small):
     made, weights = small()
     network_ = Network("n", (6,), (Layer("layer1", 5),), prediction=Prediction("split", "separate"))
-    separate = Populations(made.timing, made.input, made.layers, type(made.plasticity)(network_.prediction, ()))
+    separate = Populations(
+        made.timing, made.input, made.layers, type(made.plasticity)(network_.prediction, ())
+    )
     with pytest.raises(InputError, match=r"prediction\.gate = 'separate'"):
         program(separate, weights, IDEAL)
     lacking = Weights({name: array for name, array in weights.items() if name != "layer2.w_pred"})
-    with pytest.raises(InputError, match=r"weights: layer2\.w_pred = None: this array of shape \(4, 4\) is missing"):
+    with pytest.raises(
+        InputError, match=r"weights: layer2\.w_pred = None: this array of shape \(4, 4\) is missing"
+    ):
         program(made, lacking, IDEAL)
     with pytest.raises(InputError, match=r"layer1\.w_ff = \(2, 2\): its shape must be \(5, 6\)"):
         network(made, weights.replace({"layer1.w_ff": np.zeros((2, 2))}))
+
+
+def test_the_documentation_has_every_key(exported):
+    page = (Path(__file__).parents[2] / "docs" / "plasticity-format.md").read_text()
+    documented = {
+        part for quoted in re.findall(r"`([^`\n]+)`", page) for part in re.split(r"[.\[\]]+", quoted)
+    }
+
+    def keys(node):
+        if isinstance(node, dict):
+            yield from node
+        for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            yield from keys(value)
+
+    assert set(keys(json.loads((exported / "plasticity.json").read_text()))) <= documented

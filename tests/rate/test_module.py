@@ -51,7 +51,9 @@ def test_training_lowers_the_loss():
 
     def loss():
         context, sample, sign = pairs(400)
-        return [float(torch.relu(1 - sign * change.score).mean()) for change in net.compare(context, sample, sign)]
+        return [
+            float(torch.relu(1 - sign * change.score).mean()) for change in net.compare(context, sample, sign)
+        ]
 
     before = loss()
     train_minibatch(net, pairs, 500, optimiser=torch.optim.Adam(net.parameters(), lr=1e-2))
@@ -68,7 +70,7 @@ def test_features_are_the_rectified_layers():
 
 
 def test_what_is_not_dense_is_refused_by_name():
-    with pytest.raises(InputError, match="layers.conv1.kind = 'conv'"):
+    with pytest.raises(InputError, match=r"layers\.conv1\.kind = 'conv'"):
         CLAPPNetwork(load_network("vgg6"), {})
 
 

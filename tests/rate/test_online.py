@@ -11,7 +11,9 @@ from neuroclapp.weights import Initial
 
 
 def small_network(feedback="split", bias=True):
-    return Network("small", (7,), (Layer("a", 5, bias=bias), Layer("b", 4, bias=bias)), prediction=Prediction(feedback))
+    return Network(
+        "small", (7,), (Layer("a", 5, bias=bias), Layer("b", 4, bias=bias)), prediction=Prediction(feedback)
+    )
 
 
 def small_stream(count, seed=0):

@@ -48,10 +48,14 @@ class InferenceGraph:
 
 @dataclass(frozen=True)
 class LearningGraph:
-    """One layer that learns, above layers that do not; ``plastic`` holds its LearningDense by target."""
+    """One layer that learns, above layers that do not; ``plastic`` holds its LearningDense by target.
+
+    ``source`` is the presynaptic population of W_ff: the topmost layer of ``below``, or its input.
+    """
 
     clock: Clock
     below: InferenceGraph
+    source: InputPopulation | Somata
     somata: LearningSomata
     plastic: dict[str, LearningDense]
     modulator: ModulatorPopulation
@@ -103,17 +107,20 @@ def learning(folder: Path, layer: str, inputs: Array, sign: NDArray[np.int8], re
     listens.a_out.connect(modulator.a_in)
     modulator.s_out.connect(site.a_in)
     site.gamma_out.connect(somata.gamma_in)
-    return LearningGraph(clock, below, somata, plastic, modulator, site)
+    return LearningGraph(clock, below, source, somata, plastic, modulator, site)
 
 
 def record(graph: InferenceGraph, presentations: int, folder: Path) -> list[Path]:
     """Connect a recorder to every layer; its file holds (presentations * steps, units) in the end."""
-    paths = []
-    for number, layer in enumerate(graph.layers):
-        paths.append(folder / f"packets{number}.npy")
-        recorder = Recorder(layer.s_out.shape[0], presentations * graph.clock.period, paths[-1])
-        layer.s_out.connect(recorder.a_in)
-    return paths
+    steps = presentations * graph.clock.period
+    return [record_one(one, steps, folder / f"packets{n}.npy") for n, one in enumerate(graph.layers)]
+
+
+def record_one(population: Any, steps: int, path: Path) -> Path:
+    """Connect a recorder to the packets of one population; after ``steps`` steps its file is ``path``."""
+    recorder = Recorder(population.s_out.shape[0], steps, path)
+    population.s_out.connect(recorder.a_in)
+    return path
 
 
 def learning_rule(connection: Connection, clock: Clock) -> Loihi3FLearningRule:

@@ -38,13 +38,15 @@ Array = NDArray[np.float64]
 class Learned:
     """What on-chip learning of one layer leaves.
 
-    ``before`` and ``after``: weights by target, in rate units. ``count``, ``charge`` (net charge, in spikes),
-    ``apical`` (d), ``retro`` (r) (presentations, units), ``gamma`` (presentations,), and ``total``
-    (presentations, 2), the modulators' spikes at the release, fixation half first.
+    ``before`` and ``after``: weights by target, in rate units. ``pre_count`` (presentations, presynaptic
+    units): spikes of the population below. ``count``, ``charge`` (net charge, in spikes), ``apical`` (d) and
+    ``retro`` (r) (presentations, units), ``gamma`` (presentations,), and ``total`` (presentations, 2), the
+    modulators' spikes at the release, fixation half first. They are all that the count-based rule needs.
     """
 
     before: dict[Target, Array]
     after: dict[Target, Array]
+    pre_count: Array
     count: Array
     charge: Array
     apical: Array
@@ -93,7 +95,7 @@ def learn(
         )
         if start is not None:
             before[one.target], after[one.target] = start / one.scale, result[one.target] / one.scale
-    names = ("count", "charge", "apical", "retro", "gamma", "total")
+    names = ("pre_count", "count", "charge", "apical", "retro", "gamma", "total")
     return Learned(before, after, *(result[name] for name in names))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import NeuroclappError
+from ...errors import NeuroclappError, RunError
 from .shim import import_lava
 
 Arrays = dict[str, Any]
@@ -48,11 +48,15 @@ def _learning(job: dict[str, Any], arrays: Arrays, job_folder: Path) -> Arrays:
     from . import graph
 
     built = graph.learning(Path(job["folder"]), job["layer"], arrays["inputs"], arrays["sign"], job_folder)
-    _run(built.somata, len(arrays["inputs"]) * built.clock.period)
+    presentations, clock = len(arrays["inputs"]), built.clock
+    source = graph.record_one(built.source, presentations * clock.period, job_folder / "source.npy")
+    _run(built.somata, presentations * clock.period)
     result = {target: np.array(dense.weights.get()) for target, dense in built.plastic.items()}
     built.somata.stop()
     with np.load(job_folder / "somata.npz", allow_pickle=False) as file:
         result |= {name: file[name] for name in file.files}
+    sent = np.load(source, allow_pickle=False).reshape(presentations, clock.period, -1)
+    result["pre_count"] = sent[:, : clock.steps].sum(axis=1, dtype=np.float64)
     return result | {"total": np.load(job_folder / "site.npy", allow_pickle=False)}
 
 
@@ -61,15 +65,23 @@ def _run(process: Any, steps: int) -> None:
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    done = 0
+    run_cfg, done = Loihi2SimCfg(select_tag="floating_pt"), 0
     for part in range(1, _PARTS + 1):
         until = steps * part // _PARTS
         if until > done:
-            process.run(
-                condition=RunSteps(num_steps=until - done), run_cfg=Loihi2SimCfg(select_tag="floating_pt")
-            )
+            try:
+                process.run(condition=RunSteps(num_steps=until - done), run_cfg=run_cfg)
+            except RuntimeError as error:
+                raise RunError(f"{error}\n{_failures(process)}") from error
             done = until
             print(f"steps {done} {steps}", flush=True)
+
+
+def _failures(process: Any) -> str:
+    """Return the tracebacks of Lava's processes, which Lava itself only logs."""
+    infrastructure = getattr(process.runtime, "_messaging_infrastructure", None)
+    actors = getattr(infrastructure, "actors", ())
+    return "\n".join(actor.exception[1] for actor in actors if actor.exception)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,74 @@
+# Needs Python >= 3.10, make and a C++ compiler; everything else goes into .venv.
+PYTHON ?= python3
+EXPERIMENT ?= quickstart
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# lava-nc admits only Python 3.10 and older releases of what it imports, yet runs on newer ones: see pyproject.toml.
+LAVA := lava-nc==0.10.0
+PYTHONS := 3.10 3.11 3.12 3.13
+RESOLVER := .venv-uv
+COMPILE := $(RESOLVER)/bin/uv pip compile --quiet --no-python-downloads --no-build --extra all --extra dev pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-slow format resolve lock wheel clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: $(STAMP)  ## make .venv with everything in it, Lava included
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "Python 3.10 or newer is needed; name one with: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@command -v $(firstword $(CXX)) >/dev/null || \
+	  echo "No C++ compiler ($(CXX)) found: Brian2 cannot compile its networks without one." >&2
+	@grep -q '^torch==' constraints.txt || { \
+	  echo "constraints.txt pins no torch, so pip would take the newest, with gigabytes for a GPU: make lock" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --ignore-requires-python '$(LAVA)'
+	@touch $@
+
+# uv stands apart: it must work while constraints.txt is being changed, and before anything is installed from it.
+$(RESOLVER)/bin/uv:
+	$(PYTHON) -m venv $(RESOLVER)
+	$(RESOLVER)/bin/python -m pip install --disable-pip-version-check 'uv>=0.5'
+
+run: $(STAMP)  ## run the experiment `quickstart`; make run EXPERIMENT=name ARGS='--out DIR' for others
+	$(BIN)/neuroclapp run $(EXPERIMENT) $(ARGS)
+
+test: $(STAMP)  ## check style and types, run the quick tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy neuroclapp
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(STAMP)  ## run the tests that take longer
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+format: $(STAMP)  ## sort the imports and format the code
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+resolve: $(RESOLVER)/bin/uv  ## check that the dependencies fit together on every supported Python (metadata only)
+	@for version in $(PYTHONS); do \
+	  $(COMPILE) --python-version $$version -c constraints.txt >/dev/null || exit 1; \
+	  echo "Python $$version: resolves"; \
+	done
+
+lock: $(RESOLVER)/bin/uv  ## write constraints.txt anew from pyproject.toml, keeping the pins that still fit
+	$(COMPILE) --universal --python-version 3.10 --annotation-style line --custom-compile-command 'make lock' \
+	  -o constraints.txt >/dev/null
+	@# What torch asks for beside a GPU depends on its build, not on us. The pins hold on any system.
+	sed -i -E -e '/^(cuda|nvidia|triton)/d' -e "s/ and sys_platform == 'linux'//g" \
+	  -e "s/python_full_version < '3.14' and //g" -e "s/ and python_full_version < '3.14'//g" -e "s/ ; python_full_version < '3.14'( |$$)/\1/" constraints.txt
+
+wheel: $(STAMP)  ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean:  ## remove .venv, caches and what was built; runs/ stays
+	rm -rf $(VENV) $(RESOLVER) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find neuroclapp tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,12 +21,14 @@ from .weights import Initial
 class Data:
     """What is seen: a data set, how many presentations of it are learned from, and how it is glimpsed.
 
-    ``few_labels`` is the number of labelled images of the second readout.
+    ``few_labels`` is the number of labelled images of the second readout; every test image is glimpsed
+    ``test_glimpses`` times, every training and validation image once.
     """
 
     name: Literal["digits"]
     presentations: PositiveInt
     few_labels: PositiveInt = 150
+    test_glimpses: PositiveInt = 1
     glimpse: Glimpse = field(default_factory=Glimpse)
 
 

@@ -67,12 +67,13 @@ def fixations(
     return Presentations(glimpse.look(images[image], mean, generator), sign, image)
 
 
-def survey(images: Array, mean: Array, glimpse: Glimpse, generator: np.random.Generator) -> Presentations:
-    """Return one glimpse of every image in order, without pairs: nothing is learned from it."""
-    count = len(images)
-    return Presentations(
-        glimpse.look(images, mean, generator), np.zeros(count, dtype=np.int8), np.arange(count)
-    )
+def survey(
+    images: Array, mean: Array, glimpse: Glimpse, generator: np.random.Generator, times: int = 1
+) -> Presentations:
+    """Return ``times`` rounds of one glimpse of every image in order, without pairs: nothing is learned."""
+    image = np.tile(np.arange(len(images)), times)
+    seen = glimpse.look(images[image], mean, generator)
+    return Presentations(seen, np.zeros(len(image), dtype=np.int8), image)
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:

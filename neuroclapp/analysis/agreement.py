@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..network import Network
-from ..plasticity import Target, clapp, third_factor
+from ..plasticity import Gate, Target, clapp, third_factor
 from ..presentations import Presentations
-from ..rate.layer import Activity, learn, predict, respond
+from ..rate.layer import Activity, Pair, changes, compare, predict, respond
 from ..spiking.populations import Populations
 from ..spiking.state import Record, scores
 from ..weights import Weights
@@ -115,41 +115,45 @@ class Comparison:
         for index, layer in enumerate(self.layers):
             weights, recorded = self.weights[index], record.layers[index]
             gamma = float(recorded.gamma[n])
-            ours, gamma_rate, score = self._eligible(index, weights, rate[index], self.rate_before, sign)
-            theirs, _, _ = self._eligible(index, weights, spiking[index], self.spiking_before, sign)
-            for target, sums in layer.sums.items():
-                sums.spiking += gamma * theirs[target]
-                sums.rate += gamma_rate * ours[target]
-                sums.shuffled += shuffled[index][n] * ours[target]
-                if gamma and gamma_rate:
-                    sums.cosines.append(
-                        cosine(gamma * theirs[target].numpy(), gamma_rate * ours[target].numpy())
-                    )
+            ours = self._pair(index, weights, rate[index], self.rate_before)
+            theirs = self._pair(index, weights, spiking[index], self.spiking_before)
+            gamma_rate = float(third_factor(ours.score, sign))
             layer.gamma_spiking.append(gamma)
             layer.gamma_rate.append(gamma_rate)
             layer.score_spiking.append(float(estimates[index][n]))
-            layer.score_rate.append(score)
+            layer.score_rate.append(float(ours.score))
             excess = recorded.count[n] - np.maximum(np.round(recorded.charge[n]), 0)
             layer.excess.append(float(np.mean(excess)))
-            rates = self.populations.layers[index]
-            if gamma:
-                for target, change in theirs.items():
-                    eta = rates.eta if target in ("w_ff", "bias") else rates.eta_pred
-                    weights[target] = weights[target] + eta * gamma * change
+            self._add(index, ours, theirs, gamma_rate, gamma, float(shuffled[index][n]))
 
-    def _eligible(
-        self,
-        index: int,
-        weights: dict[Target, Tensor],
-        now: Activity,
-        before: list[_Before | None],
-        sign: Tensor,
-    ) -> tuple[dict[Target, Tensor], float, float]:
-        """Return what would change if gamma were 1, the rate rule's gamma, and the score."""
+    def _pair(
+        self, index: int, weights: dict[Target, Tensor], now: Activity, before: list[_Before | None]
+    ) -> Pair:
+        """Bring a presentation together with the one before it, and keep it for the next."""
         context = before[index] or _Before(now, torch.zeros_like(now.z))
-        change = learn(self.plasticity, weights, context.activity, now, context.held, sign, _open)
         before[index] = _Before(now, predict(weights, now.z))
-        return change.weights, float(third_factor(change.score, sign)), float(change.score)
+        return compare(self.plasticity, weights, context.activity, now, context.held)
+
+    def _add(
+        self, index: int, ours: Pair, theirs: Pair, gamma_rate: float, gamma: float, shuffled: float
+    ) -> None:
+        """Add the changes of both worlds to the sums, and let the weights change as they did in spikes."""
+        weights, sums = self.weights[index], self.layers[index].sums
+        eligible = changes(self.plasticity, weights, ours, _OPEN) if gamma_rate or shuffled else {}
+        for target, change in eligible.items():
+            sums[target].rate.add_(change, alpha=gamma_rate)
+            sums[target].shuffled.add_(change, alpha=shuffled)
+        if not gamma:
+            return
+        rates = self.populations.layers[index]
+        for target, change in changes(self.plasticity, weights, theirs, _OPEN).items():
+            sums[target].spiking.add_(change, alpha=gamma)
+            if gamma_rate:
+                signs = gamma * gamma_rate
+                sums[target].cosines.append(signs * cosine(change.numpy(), eligible[target].numpy()))
+            weights[target].add_(
+                change, alpha=gamma * (rates.eta if target in ("w_ff", "bias") else rates.eta_pred)
+            )
 
     def _rate(self, inputs: Array) -> list[Activity]:
         x = torch.from_numpy(inputs)[None]
@@ -215,5 +219,5 @@ def _row(values: Array) -> Tensor:
     return torch.from_numpy(np.asarray(values, dtype=np.float64))[None]
 
 
-def _open(score: Tensor, sign: Tensor) -> Tensor:
-    return torch.ones_like(score)
+#: Gates that are open, for the change that there would be.
+_OPEN: dict[Gate, Tensor] = {gate: torch.ones(1, dtype=torch.float64) for gate in ("gamma", "gamma_retro")}

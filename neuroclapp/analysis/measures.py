@@ -60,8 +60,8 @@ def _correlation(a: Array, b: Array) -> float:
     return float(np.corrcoef(a, b)[0, 1]) if len(a) > 1 and np.std(a) > 0 and np.std(b) > 0 else 0.0
 
 
-def over_seeds(values: Sequence[Any]) -> dict[str, Any]:
-    """Return ``{mean, interval, per_seed}`` of a figure, or of each entry of a list of figures.
+def summarise(values: Sequence[Any]) -> dict[str, Any]:
+    """Return ``{mean, interval, per_seed}`` of a figure, or of a list of figures, one value per seed.
 
     ``interval`` is the half-width of the 95 % confidence interval of the mean (Student's t).
     """

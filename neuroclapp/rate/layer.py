@@ -18,6 +18,7 @@ from ..plasticity import (
     X_CONTEXT,
     X_SAMPLE,
     Z_SAMPLE,
+    Factor,
     Gate,
     Plasticity,
     Target,
@@ -34,6 +35,15 @@ class Activity(NamedTuple):
     x: Tensor
     rho: Tensor
     z: Tensor
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A context and a sample side by side: the rule's local factors, and the score of each half (batch,)."""
+
+    factors: dict[Factor, Tensor]
+    score: Tensor
+    score_retro: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -66,23 +76,8 @@ def retrodict(plasticity: Plasticity, weights: Arrays, z: Tensor) -> Tensor | No
     return z @ backward.T
 
 
-def learn(
-    plasticity: Plasticity,
-    weights: Arrays,
-    context: Activity,
-    sample: Activity,
-    d: Tensor,
-    sign: Tensor,
-    gate: Callable[[Tensor, Tensor], Tensor] = third_factor,
-) -> Change:
-    """Compare context and sample, and return how the layer's weights change (Eqs. 3, 4, 13, 14).
-
-    ``d`` (batch, units) is the apical dendrite, held since the context; ``sign`` (batch,) is +1 for a
-    fixation, -1 for a saccade, 0 for no pair; ``gate`` makes gamma of score and sign.
-    """
-    r = retrodict(plasticity, weights, sample.z)
-    score = (sample.z * d).sum(1)
-    gates: dict[Gate, Tensor] = {"gamma": gate(score, sign)}
+def compare(plasticity: Plasticity, weights: Arrays, context: Activity, sample: Activity, d: Tensor) -> Pair:
+    """Bring context and sample together; ``d`` (batch, units) is the apical dendrite since the context."""
     factors = {
         X_SAMPLE: sample.x,
         SLOPE_SAMPLE: sample.rho,
@@ -92,10 +87,35 @@ def learn(
         SLOPE_CONTEXT: context.rho,
         C_CONTEXT: context.z,
     }
+    r = retrodict(plasticity, weights, sample.z)
     if r is not None:
         factors[RETRO] = r
-        gates["gamma_retro"] = gate((context.z * r).sum(1), sign)
-    changes = {
-        rule.target: update(rule, factors, gates) for rule in plasticity.rules if rule.target in weights
+    return Pair(factors, (sample.z * d).sum(1), None if r is None else (context.z * r).sum(1))
+
+
+def gates_of(
+    pair: Pair, sign: Tensor, gate: Callable[[Tensor, Tensor], Tensor] = third_factor
+) -> dict[Gate, Tensor]:
+    """Return the third factor of each half, (batch,), from ``sign`` (+1 fixation, -1 saccade, 0 no pair)."""
+    gates: dict[Gate, Tensor] = {"gamma": gate(pair.score, sign)}
+    if pair.score_retro is not None:
+        gates["gamma_retro"] = gate(pair.score_retro, sign)
+    return gates
+
+
+def changes(
+    plasticity: Plasticity, weights: Arrays, pair: Pair, gates: Mapping[Gate, Tensor]
+) -> dict[Target, Tensor]:
+    """Return the weight changes per unit of learning rate, averaged over the batch (Eqs. 3, 4, 13, 14)."""
+    return {
+        rule.target: update(rule, pair.factors, gates) for rule in plasticity.rules if rule.target in weights
     }
-    return Change(changes, score, gates)
+
+
+def learn(
+    plasticity: Plasticity, weights: Arrays, context: Activity, sample: Activity, d: Tensor, sign: Tensor
+) -> Change:
+    """Compare context and sample, and return how the layer's weights change."""
+    pair = compare(plasticity, weights, context, sample, d)
+    gates = gates_of(pair, sign)
+    return Change(changes(plasticity, weights, pair, gates), pair.score, gates)

@@ -20,7 +20,7 @@ from ..network import Network
 from ..plasticity import Control, Plasticity, Target, clapp, third_factor
 from ..presentations import Presentations
 from ..weights import Weights
-from .layer import Activity, learn, predict, respond
+from .layer import Activity, changes, compare, gates_of, predict, respond
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,11 @@ class _Layer:
             if "w_retro" in weights:
                 weights = {**weights, "w_retro": weights["w_retro"][permutation]}
         gate = always_open if control.always_open else third_factor
-        change = learn(plasticity, weights, context, self.activity, d, sign, gate)
-        self.changes = change.weights
-        return float(change.score), float(change.gates["gamma"])
+        pair = compare(plasticity, weights, context, self.activity, d)
+        gates = gates_of(pair, sign, gate)
+        is_open = any(float(gamma) for gamma in gates.values())
+        self.changes = changes(plasticity, weights, pair, gates) if is_open else {}
+        return float(pair.score), float(gates["gamma"])
 
     def apply(self, bound: float) -> None:
         for target, change in self.changes.items():

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.agreement import Comparison
-from ..analysis.measures import over_seeds as summarise
-from ..analysis.measures import total_change_cosine
+from ..analysis.measures import summarise, total_change_cosine
 from ..analysis.readout import Readout, few, fit
 from ..errors import RunError
 from ..files import read_json, write_json
@@ -21,7 +20,7 @@ from ..presentations import generator
 from ..weights import Weights
 from . import trajectory
 from .directory import RunDirectory
-from .parallel import Report, over_seeds
+from .parallel import Report, side_by_side
 from .simulate import READ
 
 #: Worlds in the order of the table.
@@ -58,7 +57,8 @@ def compare(run: RunDirectory) -> dict[str, Any]:
         if not run.done(step):
             raise RunError(f"{run.folder}: step {step!r} is not done; run: neuroclapp {step} {run.folder}")
     with run.step("compare"):
-        over_seeds(partial(_compare, run), experiment.seeds, "comparison", experiment.data.presentations)
+        jobs = [partial(_compare, run, seed) for seed in experiment.seeds]
+        side_by_side(jobs, "comparison", len(jobs) * experiment.data.presentations)
         seeds = [read_json(run.seed(seed) / "comparison.json") for seed in experiment.seeds]
     results = {
         "experiment": experiment.title,
@@ -102,8 +102,8 @@ def accuracies(run: RunDirectory, seed: int) -> tuple[dict[str, list[float]], di
 
     The penalty of each readout is chosen on validation images; test images are scored once.
     """
-    data = run.data
-    training, validation, test = (getattr(data, part).labels for part in PARTS)
+    surveys = run.surveys(seed)
+    training, validation, test = (getattr(run.data, part).labels[surveys[part].image] for part in PARTS)
     chosen = {
         "all": np.arange(len(training)),
         "few": few(training, run.experiment.data.few_labels, generator(seed, "few")),

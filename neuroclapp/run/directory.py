@@ -104,11 +104,13 @@ class RunDirectory:
         return fixations(images, self.data.mean, data.presentations, data.glimpse, generator(seed, "stream"))
 
     def surveys(self, seed: int) -> dict[str, Presentations]:
-        """One glimpse of every training, validation and test image, the same for every world of this seed."""
-        draw = generator(seed, "survey")
-        parts = {name: getattr(self.data, name) for name in ("training", "validation", "test")}
-        glimpse = self.experiment.data.glimpse
-        return {name: survey(part.images, self.data.mean, glimpse, draw) for name, part in parts.items()}
+        """Glimpses of every training, validation and test image, the same for every world of this seed."""
+        draw, data = generator(seed, "survey"), self.experiment.data
+        rounds = {"training": 1, "validation": 1, "test": data.test_glimpses}
+        return {
+            name: survey(getattr(self.data, name).images, self.data.mean, data.glimpse, draw, times)
+            for name, times in rounds.items()
+        }
 
     @cached_property
     def populations(self) -> Populations:

@@ -7,7 +7,9 @@ count-based rule, that is the rule on the counts that Lava itself produced.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,6 @@ from ..presentations import generator
 from ..progress import Progress
 from ..spiking.state import LayerRecord, Record
 from ..weights import Weights
-from . import trajectory
 from .directory import RunDirectory
 from .simulate import on_grid
 
@@ -31,20 +32,28 @@ LIMIT_S = 900.0
 def lava(run: RunDirectory) -> None:
     """Run inference and learning of the first seed in Lava, and write ``lava.json``."""
     with run.step("lava"):
-        figures: dict[str, Any] = {}
-        if run.experiment.lava.samples:
-            figures |= _inference(run)
-        if run.experiment.lava.presentations:
-            figures |= _learning(run)
+        wanted = run.experiment.lava
+        parts = [_inference] * bool(wanted.samples) + [_learning] * bool(wanted.presentations)
+        with (
+            ThreadPoolExecutor(2) as pool,
+            Progress("Lava, inference and learning", 100 * len(parts)) as progress,
+        ):
+            told = [0] * len(parts)
+
+            def report(index: int, done: int, total: int) -> None:
+                told[index] = 100 * done // total
+                progress(sum(told))
+
+            running = [pool.submit(part, run, partial(report, index)) for index, part in enumerate(parts)]
+            figures = {name: value for job in running for name, value in job.result().items()}
         write_json(run.folder / "lava.json", figures)
 
 
-def _inference(run: RunDirectory) -> dict[str, Any]:
+def _inference(run: RunDirectory, report: jobs.Progress) -> dict[str, Any]:
     seed, samples = run.experiment.seeds[0], run.experiment.lava.samples
     inputs = run.surveys(seed)["test"].inputs[:samples]
     expected = run.arrays(run.seed(seed) / "converted_packets.npz")
-    with Progress("Lava, inference", 100) as progress:
-        found = jobs.infer(run.folder, inputs, LIMIT_S, lambda done, total: progress(100 * done // total))
+    found = jobs.infer(run.folder, inputs, LIMIT_S, report)
     layers = [layer.name for layer in run.network.layers]
     mismatches = [int(np.sum(expected[name] != packets)) for name, packets in zip(layers, found, strict=True)]
     write_npz(run.folder / "lava.npz", dict(zip(layers, found, strict=True)))
@@ -55,21 +64,12 @@ def _inference(run: RunDirectory) -> dict[str, Any]:
     }
 
 
-def _learning(run: RunDirectory) -> dict[str, Any]:
+def _learning(run: RunDirectory, report: jobs.Progress) -> dict[str, Any]:
     seed, count = run.experiment.seeds[0], run.experiment.lava.presentations
     layer, stream = run.network.layers[0], run.stream(seed)[:count]
-    with Progress("Lava, learning", 100) as progress:
-        learned = jobs.learn(
-            run.folder,
-            layer.name,
-            stream.inputs,
-            stream.sign,
-            LIMIT_S,
-            lambda done, total: progress(100 * done // total),
-        )
-    _, shown, _ = next(trajectory.walk(run.seed(seed) / "spiking.h5"))
+    learned = jobs.learn(run.folder, layer.name, stream.inputs, stream.sign, LIMIT_S, report)
     record = Record(
-        shown.input_count[:count], [LayerRecord(learned.count, learned.charge, learned.gamma, learned.total)]
+        learned.pre_count, [LayerRecord(learned.count, learned.charge, learned.gamma, learned.total)]
     )
     before = _named(layer.name, learned.before, on_grid(run.weights(seed, "rate")))
     after = _named(layer.name, learned.after, before)

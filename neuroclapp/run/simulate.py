@@ -23,7 +23,7 @@ from ..spiking.state import rest
 from ..weights import Weights
 from . import trajectory
 from .directory import RunDirectory
-from .parallel import Report, over_seeds
+from .parallel import Report, side_by_side
 
 #: Presentations per call of the compiled program: the grain of snapshots, progress and resumption.
 STRETCH = 250
@@ -44,7 +44,9 @@ def simulate(run: RunDirectory) -> None:
                 network = CompiledNetwork(run.populations, STRETCH, folder, permutable=True)
             notes["build_s"] = round(network.build_seconds, 2)
             units = len(LEARNING) * experiment.data.presentations + len(READ) * images
-            over_seeds(partial(_simulate, run, network), experiment.seeds, "spiking network", units)
+            jobs = [partial(_simulate, run, network, seed) for seed in experiment.seeds]
+            jobs.append(partial(converted_packets, run, experiment.seeds[0]))
+            side_by_side(jobs, "spiking network", len(experiment.seeds) * units)
         close_look(run, experiment.seeds[0])
 
 
@@ -130,11 +132,8 @@ def survey_counts(network: CompiledNetwork, images: Presentations, weights: Weig
 
 
 def close_look(run: RunDirectory, seed: int, presentations: int = 8) -> None:
-    """Record every time step: of a few presentations that are learned from, and of test images, converted.
-
-    The first is what a raster shows; the second is what a chip's spike trains are held against.
-    """
-    stream = run.stream(seed)[: presentations - (presentations % 2)]
+    """Record every time step of a few presentations that the learned network goes on learning from."""
+    stream = run.stream(seed)[:presentations]
     _, model = run_steps(run.populations, stream, run.weights(seed, "spiking"))
     dt = run.populations.timing.dt
     arrays: dict[str, Any] = {"sign": stream.sign, "image": stream.image}
@@ -146,11 +145,13 @@ def close_look(run: RunDirectory, seed: int, presentations: int = 8) -> None:
             arrays |= {f"{name}/{key}": np.array(getattr(monitor, key)).T for key in monitor.record_variables}
     write_npz(run.seed(seed) / "steps.npz", arrays)
 
+
+def converted_packets(run: RunDirectory, seed: int, report: Report) -> None:
+    """Record every packet of the converted network on test images: what a chip's are held against."""
     samples = run.experiment.lava.samples
     if samples:
         shown = run.surveys(seed)["test"][:samples]
-        weights = on_grid(run.weights(seed, "rate"))
-        _, model = run_steps(run.populations, shown, weights, learn=False)
+        _, model = run_steps(run.populations, shown, on_grid(run.weights(seed, "rate")), learn=False)
         packets = {layer.name: packets_of(model, n, len(shown)) for n, layer in enumerate(run.network.layers)}
         write_npz(run.seed(seed) / "converted_packets.npz", packets)
 

@@ -8,7 +8,7 @@ from ..files import write_npz
 from ..presentations import Presentations, generator
 from ..rate.online import train_online
 from .directory import RunDirectory
-from .parallel import Report, over_seeds
+from .parallel import Report, side_by_side
 
 #: Weights are kept every so many presentations.
 EVERY = 250
@@ -20,7 +20,8 @@ def train(run: RunDirectory) -> None:
     with run.step("train"):
         experiment = run.experiment
         run.check()
-        over_seeds(partial(_train, run), experiment.seeds, "rate network", 2 * experiment.data.presentations)
+        jobs = [partial(_train, run, seed) for seed in experiment.seeds]
+        side_by_side(jobs, "rate network", 2 * len(jobs) * experiment.data.presentations)
 
 
 def _train(run: RunDirectory, seed: int, report: Report) -> None:

@@ -11,7 +11,7 @@ import tomli_w
 
 from . import __version__, catalog
 from .errors import InputError, NeuroclappError
-from .run.directory import PRODUCTS, RunDirectory
+from .run.directory import PRODUCTS, RunDirectory, check
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,6 +88,7 @@ def _run(options: argparse.Namespace) -> None:
             raise InputError("--set", "KEY=VALUE", setting, "must be a dotted key, '=', and a value")
         settings[key] = value
     experiment, table = load_experiment(options.experiment, settings)
+    check(experiment, catalog.find("experiments", options.experiment))
     folder = options.out or Path("runs") / Path(options.experiment).stem
     run = RunDirectory.create(folder, tomli_w.dumps(table), options.resume)
     for name in PRODUCTS:

@@ -1,5 +1,6 @@
 """What is declared about the package agrees with itself, and a wheel works far from the checkout."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -18,18 +19,18 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Modules whose distribution has another name.
+DISTRIBUTIONS = {"lava": "lava-nc", "sklearn": "scikit-learn"}
 CATALOGUE = ("models", "hardware", "experiments")
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 SETTINGS = tomllib.loads(PYPROJECT)
+OPTIONAL = SETTINGS["project"]["optional-dependencies"]
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
 
 def requirements(*extras: str) -> list[Requirement]:
     """Return what the package and these extras require on the Python at hand."""
-    project = SETTINGS["project"]
-    lines = project["dependencies"] + [
-        line for name in extras for line in project["optional-dependencies"][name]
-    ]
+    lines = SETTINGS["project"]["dependencies"] + [line for name in extras for line in OPTIONAL[name]]
     found = [Requirement(line) for line in lines]
     return [requirement for requirement in found if applies(requirement)]
 
@@ -46,6 +47,17 @@ def applies(requirement: Requirement) -> bool:
 
 def version_of_lava(text: str) -> set[str]:
     return set(re.findall(r"lava-nc==([\d.]+)", text))
+
+
+def imported(path: Path) -> set[str]:
+    """Return the top-level modules that a file imports absolutely."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
 
 
 def test_wheel_is_told_to_carry_the_catalogue():
@@ -82,13 +94,23 @@ def test_constraints_pin_what_is_required_to_a_version_that_fits(extra):
         assert requirement.specifier.contains(pin.version), requirement
 
 
+def test_every_package_that_the_code_imports_is_declared():
+    extras = [line for name in ("brian2", "lava", "nir") for line in OPTIONAL[name]]
+    lines = SETTINGS["project"]["dependencies"] + extras
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
+    for path in (ROOT / "neuroclapp").rglob("*.py"):
+        foreign = imported(path) - sys.stdlib_module_names - {"neuroclapp"}
+        used = {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in foreign}
+        assert used <= declared, path
+
+
 def test_torch_is_pinned_for_every_python():
     # Left open, pip takes the newest build, and with it gigabytes for a GPU.
     assert [pin.marker for pin in pins() if pin.name == "torch"] == [None]
 
 
 def test_extra_all_is_the_three_simulators_and_formats():
-    assert SETTINGS["project"]["optional-dependencies"]["all"] == ["neuroclapp[brian2,lava,nir]"]
+    assert OPTIONAL["all"] == ["neuroclapp[brian2,lava,nir]"]
 
 
 def test_one_version_of_lava_is_named_everywhere():

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+PIXELS = 64
 TRAINING, VALIDATION, TEST = 1000, 297, 500
 
 

@@ -24,11 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from .. import catalog
 from ..data import digits
 from ..errors import InputError, RunError
 from ..experiment import Experiment, read_experiment
 from ..files import read_json, write_json, write_text
 from ..network import Network, load_network
+from ..onchip.chip import Chip
 from ..presentations import Presentations, fixations, generator, survey
 from ..spiking.mapping import populations
 from ..spiking.populations import Populations
@@ -115,10 +117,7 @@ class RunDirectory:
     @cached_property
     def populations(self) -> Populations:
         """The spiking network; its modulators are wired alike in all seeds, so that one build serves all."""
-        learning = self.experiment.learning
-        return populations(
-            self.network, self.experiment.spiking, learning.eta, learning.eta_pred, generator(0, "wiring")
-        )
+        return populations_of(self.experiment, self.network, self.folder / "experiment.toml")
 
     def weights(self, seed: int, name: str) -> Weights:
         return load_weights(self.seed(seed) / f"{name}.safetensors", self.network)
@@ -169,6 +168,28 @@ class RunDirectory:
         yield notes
         cost = {"wall_s": round(time.monotonic() - start, 2), "cpu_s": round(_cpu() - used, 2)}
         write_json(stamp, {"experiment": self.digest, **cost, **notes})
+
+
+def populations_of(experiment: Experiment, network: Network, source: Path) -> Populations:
+    """Map an experiment's network to spikes; what does not fit is an error that names ``source``."""
+    learning = experiment.learning
+    try:
+        return populations(
+            network, experiment.spiking, learning.eta, learning.eta_pred, generator(0, "wiring")
+        )
+    except InputError as error:
+        raise InputError(source, error.key, error.value, error.allowed) from None
+
+
+def check(experiment: Experiment, source: Path) -> None:
+    """Raise InputError where the parts of an experiment do not exist or do not fit, before any work begins."""
+    network = load_network(experiment.model)
+    catalog.load("hardware", experiment.chip, Chip)
+    populations_of(experiment, network, source)
+    if int(np.prod(network.input)) != 2 * digits.PIXELS:
+        raise InputError(
+            source, "model", experiment.model, f"the data have {2 * digits.PIXELS} inputs, ON and OFF"
+        )
 
 
 def _cpu() -> float:

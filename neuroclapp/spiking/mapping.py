@@ -55,7 +55,11 @@ def populations(
         raise InputError(
             network.title, "prediction.gate", "separate", "a spiking layer has one modulator: 'shared'"
         )
-    for name, values in (("spiking.gain", spiking.gain), ("eta", eta), ("eta_pred", eta_pred)):
+    for name, values in (
+        ("spiking.gain", spiking.gain),
+        ("learning.eta", eta),
+        ("learning.eta_pred", eta_pred),
+    ):
         if len(values) != len(layers):
             raise InputError(network.title, name, list(values), f"needs one value per layer, {len(layers)}")
     needed = len(layers) + 3

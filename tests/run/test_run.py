@@ -1,0 +1,251 @@
+"""A whole run, small: every step through the command line, its files, its errors, its resumption."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from neuroclapp.cli import main
+from neuroclapp.plasticity import Control
+from neuroclapp.run.directory import RunDirectory
+from neuroclapp.run.simulate import _learn
+from neuroclapp.spiking.state import rest
+
+pytest.importorskip("brian2")
+from neuroclapp.spiking.simulation import run_steps
+
+MODEL = """
+title = "small"
+input = [128]
+[[layers]]
+name = "a"
+units = 12
+bias = false
+[[layers]]
+name = "b"
+units = 12
+[prediction]
+feedback = "split"
+"""
+EXPERIMENT = """
+title = "small run"
+model = "{model}"
+chip = "ideal"
+seeds = [3, 4]
+[data]
+name = "digits"
+presentations = 300
+few_labels = 50
+[data.glimpse]
+noise = 0.3
+[learning]
+eta = [0.1, 0.1]
+eta_pred = [0.1, 0.1]
+[initial]
+w_pred = 4.0
+[spiking]
+neurons = 8
+input_gain = 8.0
+gain = [8.0, 8.0]
+[spiking.timing]
+duration = "20 ms"
+flush = "10 ms"
+dt = "2 ms"
+[spiking.modulator]
+units = 8
+fan_in = 6
+[lava]
+samples = 3
+presentations = 6
+"""
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("catalogue")
+    (folder / "model.toml").write_text(MODEL)
+    path = folder / "small.toml"
+    path.write_text(EXPERIMENT.format(model=folder / "model.toml"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(experiment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    assert main(["run", str(experiment), "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.lava
+def test_a_run_leaves_every_file(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert {"experiment.toml", "results.json", "report.html", "network.nir", "plasticity.json"} <= names
+    assert {"seed3", "seed4", "steps", "figures", "lava.json"} <= names
+    assert not [path for path in finished.rglob(".*") if path.is_file()]  # nothing half-written is left
+
+
+@pytest.mark.lava
+def test_results_hold_every_figure(finished):
+    results = json.loads((finished / "results.json").read_text())
+    worlds = (
+        "raw random random_spiking rate converted converted_unchanged_readout spiking permuted_dendrite "
+        "gamma_always_on"
+    )
+    for key in ("accuracy", "accuracy_few_labels"):
+        assert set(results[key]) == set(worlds.split())
+        for figure in results[key].values():
+            assert set(figure) == {"mean", "interval", "per_seed"}
+            assert len(figure["per_seed"]) == 2
+    assert results["seeds"] == [3, 4]
+    agreement = results["agreement"]
+    for key in ("update_cosine", "accumulated_cosine"):
+        assert set(agreement[key]) >= {"w_ff", "w_pred", "w_retro"}
+        assert all(len(figure["mean"]) == 2 for figure in agreement[key].values())
+    measures = (
+        "trajectory_cosine trajectory_ceiling norm_ratio shuffled_gamma_cosine gate_agreement gate_kappa"
+    )
+    assert set(agreement) >= {*measures.split(), "gate_open_fraction", "score_rmse"}
+    assert len(results["paired_difference"]["spiking_minus_rate"]["mean"]) == 2
+    assert {"samples", "spike_mismatches", "presentations", "update_cosine"} <= set(results["lava"])
+    assert {"train", "simulate", "export", "lava"} <= set(results["cost"])
+
+
+@pytest.mark.lava
+def test_recorded_changes_are_those_that_happened(finished):
+    """Weights rebuilt from counts and gates by the rule equal the weights that the simulation held."""
+    agreement = json.loads((finished / "results.json").read_text())["agreement"]
+    assert max(agreement["largest_weight_mismatch"]["per_seed"]) < 1e-12
+
+
+@pytest.mark.lava
+def test_lava_agrees_with_brian2_and_with_the_rule(finished):
+    figures = json.loads((finished / "lava.json").read_text())
+    assert figures["spike_mismatches"] == [0, 0]
+    assert min(figures["spikes"]) > 0
+    assert min(figures["update_cosine"].values()) > 0.9999
+
+
+@pytest.mark.lava
+def test_resuming_a_finished_run_does_nothing(finished, experiment, capsys):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    assert main(["run", str(experiment), "--out", str(finished), "--resume"]) == 0
+    assert "simulate: done already" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+
+
+@pytest.mark.lava
+def test_the_table_is_printed_again(finished, capsys):
+    assert main(["compare", str(finished), "--resume"]) == 0
+    assert main(["compare", str(finished)]) == 0
+    shown = capsys.readouterr().out
+    assert "accuracy [%], all labels" in shown
+    assert "spiking_minus_rate" in shown
+
+
+def test_another_experiment_is_not_resumed(experiment, tmp_path, capsys):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "experiment.toml").write_text("title = 'another'")
+    assert main(["run", str(experiment), "--out", str(folder), "--resume"]) == 2
+    assert "holds another experiment" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "quickstrat"], "did you mean 'quickstart'"),
+        (["run", "nowhere.toml"], "nowhere.toml: no such file"),
+        (["run", "quickstart", "--set", "seeds"], "--set: KEY=VALUE = 'seeds'"),
+        (["run", "quickstart", "--set", "seeds=[-1]"], "seeds.0 = -1"),
+        (
+            ["run", "quickstart", "--set", "learning.eta=[0.1]"],
+            "learning.eta = [0.1]: needs one value per layer, 2",
+        ),
+        (["run", "quickstart", "--set", 'spiking.timing.flush="2 ms"'], "2 layers need 5 steps of dt"),
+        (["run", "quickstart", "--set", "chip=loihi3"], "did you mean 'loihi2'"),
+        (["run", "quickstart", "--set", "model=vgg6"], "only dense layers map to spikes"),
+        (["train", "."], "not a run's directory"),
+        (["compare", "no/such/folder"], "not a run's directory"),
+    ],
+)
+def test_wrong_input_gets_one_line_and_exit_code_2(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert error.count("\n") == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_something_else_is_left_alone(experiment, tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert main(["run", str(experiment), "--out", str(tmp_path)]) == 2
+    assert "choose another directory" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_step_says_which_one_must_come_before(experiment, tmp_path, capsys):
+    RunDirectory.create(tmp_path / "run", experiment.read_text(), resume=False)
+    assert main(["compare", str(tmp_path / "run")]) == 2
+    assert "step 'train' is not done; run: neuroclapp train" in capsys.readouterr().err
+
+
+class Uncompiled:
+    """Stands in for the compiled network: the same stretches, in Brian2's numpy runtime."""
+
+    def __init__(self, populations, stretch):
+        self.populations, self.stretch = populations, stretch
+
+    def run(self, stream, weights, state, learn=True, control=None):
+        return run_steps(self.populations, stream, weights, state, learn, control, steps=False)[0]
+
+
+def test_learning_goes_on_to_the_same_bits_after_it_was_stopped(experiment, tmp_path):
+    run = RunDirectory.create(tmp_path / "run", experiment.read_text(), resume=False)
+    stream = run.stream(3)[:11]
+    initial = run.experiment.initial.draw(run.network, np.random.default_rng(0))
+    network = Uncompiled(run.populations, 3)
+
+    def stop_after_two(done):
+        if done >= 6:
+            raise KeyboardInterrupt
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    _learn(network, stream, initial, Control(), whole, "spiking", lambda done: None)
+    with pytest.raises(KeyboardInterrupt):
+        _learn(network, stream, initial, Control(), broken, "spiking", stop_after_two)
+    kept = sorted(path.name for path in (broken / "stretches-spiking").iterdir())
+    assert kept == ["000000000.npz", "000000003.npz"]
+    asked = []
+    _learn(network, stream, initial, Control(), broken, "spiking", asked.append)
+    assert asked == [9, 11]
+    assert (whole / "spiking.safetensors").read_bytes() == (broken / "spiking.safetensors").read_bytes()
+    assert rest(run.populations).layers[0].v[0] == 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_killed_run_resumes_to_the_same_bits(experiment, finished, tmp_path):
+    """Kill the whole process group at random moments, resume until it is done, compare every array."""
+    folder, draw = tmp_path / "killed", np.random.default_rng(int(time.time()))
+    command = [sys.executable, "-m", "neuroclapp", "run", str(experiment), "--out", str(folder), "--resume"]
+    for attempt in range(4):
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=None if attempt == 3 else draw.uniform(2, 45))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    assert process.returncode == 0
+    for seed in (3, 4):
+        for name in ("rate", "spiking", "permuted_dendrite", "gamma_always_on"):
+            file = f"seed{seed}/{name}.safetensors"
+            assert (folder / file).read_bytes() == (finished / file).read_bytes(), file
+    ours, theirs = (json.loads((f / "results.json").read_text()) for f in (folder, finished))
+    assert ours["accuracy"] == theirs["accuracy"]
+    assert ours["agreement"] == theirs["agreement"]

@@ -172,6 +172,14 @@ class Comparison:
             x = z
         return activities
 
+    def scores(self) -> dict[str, Array]:
+        """Return the scores of both worlds, (layers, presentations) each, and the sign of each pair."""
+        return {
+            "sign": np.array(self.sign, dtype=np.int8),
+            "spiking": np.array([layer.score_spiking for layer in self.layers]),
+            "rate": np.array([layer.score_rate for layer in self.layers]),
+        }
+
     def summary(self) -> dict[str, Any]:
         """Return the figures of `results.json`'s ``agreement``, each a list by layer."""
         figures: dict[str, Any] = {

@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-PIXELS = 64
+SIDE = 8
+PIXELS = SIDE**2
 TRAINING, VALIDATION, TEST = 1000, 297, 500
 
 
@@ -27,6 +28,11 @@ class Split:
     training: Part
     validation: Part
     test: Part
+
+    @property
+    def side(self) -> int:
+        """Height and width of an image [pixels]."""
+        return SIDE
 
     @property
     def mean(self) -> NDArray[np.float64]:

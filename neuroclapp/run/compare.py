@@ -14,7 +14,7 @@ from ..analysis.agreement import Comparison
 from ..analysis.measures import summarise, total_change_cosine
 from ..analysis.readout import Readout, few, fit
 from ..errors import RunError
-from ..files import read_json, write_json
+from ..files import read_json, write_json, write_npz
 from ..network import Network
 from ..presentations import generator
 from ..weights import Weights
@@ -162,6 +162,7 @@ def agreement(run: RunDirectory, seed: int, report: Report) -> dict[str, Any]:
     for first, record, after in trajectory.walk(run.seed(seed) / "spiking.h5"):
         comparison.walk(stream[first : first + len(record.input_count)], record, after)
         report(first)
+    write_npz(run.seed(seed) / "scores.npz", comparison.scores())
     names = [f"{layer.name}.w_ff" for layer in run.network.layers]
     spiking, rate, disturbed = (run.weights(seed, name) for name in ("spiking", "rate", "rate_disturbed"))
     return {

@@ -50,7 +50,7 @@ PRODUCTS: dict[str, tuple[str, ...]] = {
     ),
     "export": ("network.nir", "plasticity.json"),
     "lava": ("lava.json", "lava.npz"),
-    "compare": ("seed*/comparison.json", "results.json"),
+    "compare": ("seed*/comparison.json", "seed*/scores.npz", "results.json"),
     "plot": ("figures", "report.html"),
 }
 
@@ -182,7 +182,7 @@ def populations_of(experiment: Experiment, network: Network, source: Path) -> Po
 
 
 def check(experiment: Experiment, source: Path) -> None:
-    """Raise InputError where the parts of an experiment do not exist or do not fit, before any work begins."""
+    """Raise InputError where the parts of an experiment do not exist or do not fit together."""
     network = load_network(experiment.model)
     catalog.load("hardware", experiment.chip, Chip)
     populations_of(experiment, network, source)

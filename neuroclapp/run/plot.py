@@ -1,6 +1,176 @@
+"""The step ``plot``: figures and ``report.html`` from what the other steps left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..errors import RunError
+from ..files import read_json, write_text, written_aside
+from ..progress import Progress
+from ..report.accuracy import accuracy
+from ..report.agreement import agreement
+from ..report.gates import Gates, gates, score_scatter
+from ..report.page import Shown, page, png
+from ..report.raster import Spikes, Steps, raster
+from ..report.weights import Moving, matrices, norms, receptive_fields, single_weights, trajectories
 from .directory import RunDirectory
+from .trajectory import open_trajectory
 
 
 def plot(run: RunDirectory) -> None:
+    """Draw every figure and write the report."""
+    path = run.folder / "results.json"
+    if not path.is_file():
+        raise RunError(f"{path}: no such file; run: neuroclapp compare {run.folder}")
+    results = read_json(path)
     with run.step("plot"):
-        pass
+        shutil.rmtree(run.folder / "figures", ignore_errors=True)
+        shown = []
+        with Progress("figures", 9) as progress:
+            for one in _figures(run, results):
+                picture = png(one.figure)
+                with written_aside(run.folder / "figures" / f"{one.name}.png") as aside:
+                    aside.write_bytes(picture)
+                shown.append((one, picture))
+                progress(len(shown))
+        write_text(run.folder / "report.html", page(results, shown, f"neuroclapp run {run.folder.name}"))
+
+
+def _figures(run: RunDirectory, results: dict[str, Any]) -> Iterator[Shown]:
+    seed, layers = run.experiment.seeds[0], results["layers"]
+    top, gain = layers[-1], results["paired_difference"]
+    difference = gain["spiking_minus_rate"]
+    yield Shown(
+        "accuracy",
+        "What a linear readout finds in each world",
+        accuracy(results),
+        f"In {top}, learning in spikes minus learning in rates is {difference['mean'][-1]:+.1f} "
+        f"± {difference['interval'][-1]:.1f} points, learning in rates minus the random encoder "
+        f"{gain['rate_minus_random']['mean'][-1]:+.1f} ± {gain['rate_minus_random']['interval'][-1]:.1f}; "
+        "dots are seeds.",
+    )
+    yield Shown(
+        "agreement",
+        "How closely spikes follow the rule",
+        agreement(results),
+        "Left: at every presentation both worlds hold the same weights, and the cosine compares what each would change; "
+        "right: both run freely, and a rate run against itself with 0.1 % input noise is the ceiling.",
+    )
+    rate, spiking = _rate(run, seed), _spiking(run, seed)
+    yield Shown(
+        "norms",
+        f"How far the weights move (seed {seed})",
+        norms([rate, spiking], layers),
+        "Solid is the rate world, dashed the spiking one; both start from the same weights and see the same stream.",
+    )
+    yield Shown(
+        "single_weights",
+        f"Single weights on their way (seed {seed})",
+        single_weights([rate, spiking], layers),
+        "The same synapses in both worlds: dashed lines that leave their solid ones show where the worlds part.",
+    )
+    ceiling = dict(
+        zip(
+            layers,
+            read_json(run.seed(seed) / "comparison.json")["agreement"]["trajectory_ceiling"],
+            strict=True,
+        )
+    )
+    yield Shown(
+        "trajectories",
+        f"Free-running worlds drift apart as chaos lets them (seed {seed})",
+        trajectories(rate, spiking, ceiling, layers),
+        "The dotted line is what a rate run with 0.1 % input noise keeps of its own twin's direction at the end.",
+    )
+    for layer in layers:
+        yield Shown(
+            f"matrices_{layer}",
+            f"Weight matrices before and after, {layer} (seed {seed})",
+            matrices([rate, spiking], layer),
+            "Columns share a colour scale: structure that both worlds learn stands in the same places.",
+        )
+    first = f"{layers[0]}.w_ff"
+    yield Shown(
+        "receptive_fields",
+        f"What units of {layers[0]} see (seed {seed})",
+        receptive_fields(
+            rate.weights[first][0],
+            {one.world: one.weights[first][-1] for one in (rate, spiking)},
+            run.data.side,
+        ),
+        "Each column is one unit: noise at the start, and strokes of digits where learning has shaped it.",
+    )
+    sign = run.stream(seed).sign
+    yield Shown(
+        "gates",
+        f"The gate closes as predictions come true (seed {seed})",
+        gates([_gates(run, seed, "rate"), _gates(run, seed, "spiking")], sign, layers),
+        "Top: how often gamma opens in both worlds; bottom: fixations gather above +1 and saccades below -1, where "
+        "the gate is closed.",
+    )
+    scores = run.arrays(run.seed(seed) / "scores.npz")
+    last = slice(-4000, None)
+    rmse = results["agreement"]["score_rmse"]["mean"]
+    yield Shown(
+        "scores",
+        f"The modulators' estimate of the score (seed {seed})",
+        score_scatter(
+            [scores["spiking"][n, last] for n in range(len(layers))],
+            [scores["rate"][n, last] for n in range(len(layers))],
+            scores["sign"][last],
+            layers,
+        ),
+        f"Both on the same weights, last 4000 presentations; root mean square error {', '.join(f'{e:.3f}' for e in rmse)} "
+        "by layer over all presentations and seeds. Dashed: the hinge's corners.",
+    )
+    yield Shown(
+        "raster",
+        f"Eight presentations in spikes (seed {seed})",
+        _raster(run, seed),
+        "Green spans are fixations, pink ones saccades. The dendrite holds its prediction through the sample, the score "
+        "builds up with the spikes, and gamma is released at the end where the score is on the wrong side of its margin.",
+    )
+
+
+def _rate(run: RunDirectory, seed: int) -> Moving:
+    arrays = run.arrays(run.seed(seed) / "rate.npz")
+    return Moving("rate", arrays["at"], {name: array for name, array in arrays.items() if "." in name})
+
+
+def _spiking(run: RunDirectory, seed: int) -> Moving:
+    with open_trajectory(run.seed(seed) / "spiking.h5") as file:
+        return Moving("spiking", file["at"][:], {name: file["weights"][name][:] for name in file["weights"]})
+
+
+def _gates(run: RunDirectory, seed: int, world: str) -> Gates:
+    if world == "rate":
+        arrays = run.arrays(run.seed(seed) / "rate.npz")
+        return Gates(world, arrays["score"], arrays["gamma"])
+    with open_trajectory(run.seed(seed) / "spiking.h5") as file:
+        layers = range(len(run.network.layers))
+        score, gamma = (
+            np.stack([file[f"{n}/{key}"][:] for n in layers], axis=1) for key in ("score", "gamma")
+        )
+        return Gates(world, score, gamma)
+
+
+def _raster(run: RunDirectory, seed: int) -> Any:
+    arrays, layers = run.arrays(run.seed(seed) / "steps.npz"), run.network.layers
+
+    def spikes(name: str) -> Spikes:
+        return Spikes(*(arrays[f"{name}_spikes/{key}"] for key in ("step", "i", "packet")))
+
+    top = len(layers) - 1
+    steps = Steps(
+        arrays[f"soma{top}_steps/apical"],
+        arrays[f"modulator{top}_steps/evidence"],
+        arrays[f"soma{top}_steps/gamma"][:, 0],
+    )
+    shown = {"input": spikes("input")}
+    shown |= {layer.name: spikes(f"soma{n}") for n, layer in enumerate(layers)}
+    shown[f"modulator, {layers[top].name}"] = spikes(f"modulator{top}")
+    return raster(shown, steps, arrays["sign"].tolist(), run.populations, layers[top].name)

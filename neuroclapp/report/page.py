@@ -1,0 +1,124 @@
+"""The report: one self-contained page with every figure and one sentence below each."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from .style import NAMES
+
+_CSS = """
+:root{color-scheme:light dark}
+body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:1.5rem}
+h1{line-height:1.2}h2{margin-top:2.5rem}
+figure{margin:1rem 0}img{max-width:100%;background:white;border-radius:4px}
+figcaption{margin-top:.3rem}
+.wide{overflow-x:auto}
+table{border-collapse:collapse;font-size:.9rem}
+td,th{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #8884;white-space:nowrap}
+td:first-child,th:first-child{text-align:left}
+code{font-size:.9em}
+"""
+
+_IDEAS = (
+    "<b>CLAPP</b> trains each layer by itself: it predicts its own next activity, and a weight changes by the "
+    "product of presynaptic activity, a dendritic prediction and a third factor gamma that the whole layer shares.",
+    "<b>The stream</b> shows each image twice, with fresh noise, and then another one. Seeing the same image again "
+    "is a fixation: the prediction should have been right. Going to another is a saccade: it should have been wrong.",
+    "<b>In spikes</b> a unit is a population of integrate-and-fire neurons with an apical dendrite that holds the "
+    "prediction; a population of neuromodulator units estimates the score and releases gamma.",
+    "<b>Converted</b> means rate-trained weights run in spikes; <b>learned in spikes</b> means learned in Brian2 from "
+    "the same random weights, wholly in spikes. Two controls must fail: dendrites permuted afresh at each "
+    "presentation, and gamma always on, whatever the score.",
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure with its file name, heading, and the sentence that says what to see."""
+
+    name: str
+    heading: str
+    figure: Figure
+    sentence: str
+
+
+def png(made: Figure) -> bytes:
+    """Return a figure as PNG."""
+    buffer = io.BytesIO()
+    made.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
+
+
+def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command: str) -> str:
+    """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
+    title = escape(results["experiment"])
+    seeds = ", ".join(map(str, results["seeds"]))
+    parts = [
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>",
+        f"<meta name=viewport content='width=device-width,initial-scale=1'><style>{_CSS}</style>",
+        f"<h1>{title}</h1><p>Seeds {seeds}; figures are means over seeds with the 95 % interval of the mean.</p>",
+        "<ul>" + "".join(f"<li>{idea}</li>" for idea in _IDEAS) + "</ul>",
+        "<h2>Test accuracy</h2>" + _accuracy(results),
+    ]
+    for one, picture in shown:
+        data = base64.b64encode(picture).decode("ascii")
+        parts.append(
+            f"<h2>{escape(one.heading)}</h2><figure><img alt='{escape(one.heading, quote=True)}' "
+            f"src='data:image/png;base64,{data}'><figcaption>{escape(one.sentence)}</figcaption></figure>"
+        )
+    if "lava" in results:
+        rows = [[str(name).replace("_", " "), _plain(value)] for name, value in results["lava"].items()]
+        parts += [
+            "<h2>Lava</h2>",
+            _table(["figure", "value"], rows),
+            "<p>The exported files alone build these Lava processes; spike mismatches are counted packet by packet "
+            "against Brian2, and the update cosine is that of the weight change against the count-based rule.</p>",
+        ]
+    cost = [[name, f"{step['wall_s']:.1f}", f"{step['cpu_s']:.1f}"] for name, step in results["cost"].items()]
+    parts += [
+        "<h2>Cost</h2>" + _table(["step", "wall [s]", "CPU [s]"], cost),
+        "<h2>Versions</h2>"
+        + _table(["package", "version"], [list(pair) for pair in results["versions"].items()]),
+        f"<h2>Again</h2><p><code>{escape(command)}</code> makes this run. Its directory holds "
+        "<code>experiment.toml</code>, <code>results.json</code>, the exchange files <code>network.nir</code> and "
+        "<code>plasticity.json</code>, <code>figures/</code>, and weights and trajectories by seed.</p></html>",
+    ]
+    return "\n".join(parts)
+
+
+def _accuracy(results: dict[str, Any]) -> str:
+    kinds = (("accuracy", "all labels"), ("accuracy_few_labels", "few labels"))
+    layers = results["layers"]
+    header = ["[%]", *(f"{layer}, {title}" for _, title in kinds for layer in layers)]
+    rows = []
+    for world in results["accuracy"]:
+        cells = []
+        for key, _ in kinds:
+            figure = results[key][world]
+            pairs = zip(figure["mean"], figure["interval"], strict=True)
+            each = [f"{mean:.1f} &plusmn; {interval:.1f}" for mean, interval in pairs]
+            cells += each if len(each) == len(layers) else [*each, *[""] * (len(layers) - len(each))]
+        rows.append([escape(NAMES[world]), *cells])
+    return _table(header, rows, escaped=True)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], escaped: bool = False) -> str:
+    clean = str if escaped else escape
+    head = "".join(f"<th>{clean(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{clean(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(_plain(one) for one in value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,78 @@
+"""A raster with the dendrite, the score and gamma below it, on one time axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..spiking.populations import Populations
+from .style import COLOURS, FIXATION, SACCADE, figure, label
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Packets: time step, unit and number of spikes of each."""
+
+    step: NDArray[np.int64]
+    unit: NDArray[np.int64]
+    packet: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """One layer in every time step: ``apical`` (steps, units), ``evidence`` (steps, modulators), ``gamma``."""
+
+    apical: NDArray[np.float64]
+    evidence: NDArray[np.float64]
+    gamma: NDArray[np.float64]
+
+
+def raster(
+    spikes: Mapping[str, Spikes], steps: Steps, sign: Sequence[int], populations: Populations, layer: str
+) -> Figure:
+    """Draw all spikes, and one layer's apical dendrites, running score and gamma, over time [ms]."""
+    timing = populations.timing
+    ms = 1000 * timing.dt
+    heights = [2.2, *[1.5] * (len(spikes) - 1), 1.1, 1.1, 0.7]
+    made, axes = figure(len(heights), 1, (10.5, 1.25 * sum(heights)), sharex=True, height_ratios=heights)
+    for each in axes:
+        _presentations(each, sign, timing.steps * ms, timing.steps_on * ms)
+    for each, (name, events) in zip(axes, spikes.items(), strict=False):
+        size = 1.5 + 5 * events.packet / max(events.packet.max(initial=1), 1)
+        each.scatter(events.step * ms, events.unit, s=size, color="black", linewidths=0, alpha=0.6)
+        label(each, "", "unit", name)
+    dendrite, score, gamma = axes[len(spikes) :]
+    time = np.arange(len(steps.gamma)) * ms
+    busiest = np.argsort(-np.abs(steps.apical).max(axis=0))[:6]
+    dendrite.plot(time, steps.apical[:, busiest], lw=1)
+    label(dendrite, "", "d = W_pred c", f"apical dendrite, {layer}: the 6 units with the largest plateau")
+    half = steps.evidence.shape[1] // 2
+    by_presentation = np.repeat(np.array(sign), timing.steps)[: len(time)]
+    fixation, saccade = steps.evidence[:, :half].mean(axis=1), steps.evidence[:, half:].mean(axis=1)
+    running = np.where(
+        by_presentation >= 0, fixation[: len(by_presentation)], saccade[: len(by_presentation)]
+    )
+    score.plot(time[: len(running)], running, color=COLOURS["spiking"], lw=1.2)
+    for margin, colour in ((1, FIXATION), (-1, SACCADE)):
+        score.axhline(margin, color=colour, lw=1, ls="--")
+    label(score, "", "score u", "the modulators' estimate as it builds up; dashed: the hinge's corners")
+    gamma.step(time, steps.gamma, where="mid", color="black", lw=1.2)
+    gamma.set_ylim(-1.4, 1.4)
+    gamma.set_yticks([-1, 0, 1])
+    label(gamma, "time [ms]", "gamma", "third factor, released at the end")
+    gamma.set_xlim(0, len(sign) * timing.steps * ms)
+    return made
+
+
+def _presentations(axes: Axes, sign: Sequence[int], period: float, on: float) -> None:
+    """Shade presentations by the sign of their pair."""
+    for n, each in enumerate(sign):
+        colour: Any = {1: FIXATION, -1: SACCADE}.get(int(each), "#888888")
+        axes.axvspan(n * period, n * period + on, color=colour, alpha=0.08, lw=0)
+        axes.axvline(n * period, color="#cccccc", lw=0.6)

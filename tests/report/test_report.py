@@ -1,0 +1,127 @@
+"""Figures have labelled axes; the page holds all of them and nothing from elsewhere."""
+
+import re
+
+import numpy as np
+import pytest
+
+from neuroclapp.network import Layer, Network
+from neuroclapp.report.accuracy import accuracy
+from neuroclapp.report.agreement import agreement
+from neuroclapp.report.gates import Gates, gates, score_scatter
+from neuroclapp.report.page import Shown, page, png
+from neuroclapp.report.raster import Spikes, Steps, raster
+from neuroclapp.report.style import NAMES
+from neuroclapp.report.weights import Moving, matrices, norms, receptive_fields, single_weights, trajectories
+from neuroclapp.spiking.mapping import Spiking, populations
+
+DRAW = np.random.default_rng(0)
+LAYERS = ["one", "two"]
+
+
+def figures(seeds=3, layers=2):
+    values = DRAW.random((seeds, layers))
+    return {
+        "mean": values.mean(axis=0).tolist(),
+        "interval": values.std(axis=0).tolist(),
+        "per_seed": values.tolist(),
+    }
+
+
+def results(targets=("w_ff", "w_pred", "w_retro"), lava=True):
+    made = {
+        "experiment": "digits <and> & more",
+        "seeds": [0, 1, 2],
+        "layers": LAYERS,
+        "versions": {"python": "3.11"},
+        "cost": {"train": {"wall_s": 1.0, "cpu_s": 2.0}},
+        "agreement": {
+            **{
+                key: {target: figures() for target in targets}
+                for key in ("accumulated_cosine", "update_cosine", "shuffled_gamma_cosine")
+            },
+            "trajectory_cosine": figures(),
+            "trajectory_ceiling": figures(),
+        },
+    }
+    for key in ("accuracy", "accuracy_few_labels"):
+        made[key] = {world: figures(layers=1 if world == "raw" else 2) for world in NAMES}
+    if lava:
+        made["lava"] = {"samples": 100, "spike_mismatches": [0, 0], "update_cosine": {"w_ff": 0.99999}}
+    return made
+
+
+def moving(world, targets=("w_ff", "w_pred", "w_retro")):
+    arrays = {f"{layer}.{target}": DRAW.standard_normal((5, 6, 8)) for layer in LAYERS for target in targets}
+    return Moving(world, np.arange(5) * 100, arrays)
+
+
+def scores(world):
+    return Gates(world, DRAW.standard_normal((300, 2)), DRAW.integers(-1, 2, (300, 2)).astype(float))
+
+
+def a_raster():
+    network = Network("small", (4,), (Layer("one", 5, bias=False),))
+    pops = populations(network, Spiking(), (0.1,), (0.1,), np.random.default_rng(0))
+    steps = 2 * pops.timing.steps + 1
+    events = Spikes(np.array([0, 5, 9]), np.array([0, 1, 1]), np.array([1.0, 2.0, 3.0]))
+    layer = Steps(
+        DRAW.random((steps, 5)), DRAW.random((steps, 64)), DRAW.integers(-1, 2, steps).astype(float)
+    )
+    return raster({"input": events, "one": events, "modulator": events}, layer, [0, 1], pops, "one")
+
+
+SIGN = np.tile(np.array([-1, 1], dtype=np.int8), 150)
+FIGURES = {
+    "accuracy": lambda: accuracy(results()),
+    "agreement": lambda: agreement(results()),
+    "agreement without w_retro": lambda: agreement(results(targets=("w_ff", "w_pred"))),
+    "norms": lambda: norms([moving("rate"), moving("spiking")], LAYERS),
+    "norms without w_retro": lambda: norms([moving("rate", ("w_ff", "w_pred"))], LAYERS),
+    "single weights": lambda: single_weights([moving("rate"), moving("spiking")], LAYERS),
+    "trajectories": lambda: trajectories(
+        moving("rate"), moving("spiking"), dict.fromkeys(LAYERS, 0.9), LAYERS
+    ),
+    "matrices": lambda: matrices([moving("rate"), moving("spiking")], "one"),
+    "gates": lambda: gates([scores("rate"), scores("spiking")], SIGN, LAYERS),
+    "scores": lambda: score_scatter([DRAW.random(300)] * 2, [DRAW.random(300)] * 2, SIGN, LAYERS),
+    "raster": a_raster,
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_axis_is_labelled(name):
+    made = FIGURES[name]()
+    assert png(made).startswith(b"\x89PNG")
+    plotted = [axes for axes in made.axes if axes.get_label() != "<colorbar>"]
+    for axes in plotted:
+        assert axes.get_ylabel(), axes.get_title()
+    assert any(axes.get_xlabel() for axes in plotted)
+    if "raster" in name:
+        assert plotted[-1].get_xlabel() == "time [ms]"
+
+
+def test_receptive_fields_show_on_minus_off_of_the_same_units():
+    start, end = DRAW.random((20, 32)), DRAW.random((20, 32))
+    made = receptive_fields(start, {"rate": end}, 4, count=3)
+    units = [int(axes.get_title()) for axes in made.axes[:3]]
+    assert units == np.argsort(-np.linalg.norm(end, axis=1))[:3].tolist()
+    shown = made.axes[3].images[0].get_array()
+    np.testing.assert_allclose(shown, (end[units[0], :16] - end[units[0], 16:]).reshape(4, 4))
+
+
+def test_the_page_holds_everything_and_asks_for_nothing():
+    shown = [
+        (Shown(name, name, make(), "A < B & C."), png(make())) for name, make in list(FIGURES.items())[:2]
+    ]
+    text = page(results(), shown, "neuroclapp run quickstart")
+    assert text.count("data:image/png;base64,") == 2
+    assert not re.search(r"(src|href)=['\"]?(?!data:)[a-z./]", text)
+    assert "<script" not in text
+    assert "digits &lt;and&gt; &amp; more" in text
+    assert "A &lt; B &amp; C." in text
+    assert "spike mismatches" in text
+
+
+def test_the_page_works_without_lava():
+    assert "<h2>Lava</h2>" not in page(results(lava=False), [], "again")

@@ -26,7 +26,7 @@ class Spikes:
 
 @dataclass(frozen=True)
 class Steps:
-    """One layer in every time step: ``apical`` (steps, units), ``evidence`` (steps, modulators), ``gamma``."""
+    """One layer in every step: ``apical`` (steps, units), ``evidence`` (steps, modulators), ``gamma``."""
 
     apical: NDArray[np.float64]
     evidence: NDArray[np.float64]

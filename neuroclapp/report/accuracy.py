@@ -16,7 +16,7 @@ def accuracy(results: dict[str, Any]) -> Figure:
     layers = results["layers"]
     made, axes = figure(len(panels), 1, (9.5, 7.0))
     for each, (key, title) in zip(axes, panels, strict=True):
-        worlds = [world for world in results[key] if world != "raw"]
+        worlds = [world for world in results[key] if world not in ("raw", "rate_disturbed")]
         width = 0.86 / len(worlds)
         for index, world in enumerate(worlds):
             figures = results[key][world]

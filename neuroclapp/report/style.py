@@ -20,6 +20,7 @@ COLOURS = {
     "spiking": "#d55e00",
     "permuted_dendrite": "#cc79a7",
     "gamma_always_on": "#e69f00",
+    "rate_disturbed": "#004d80",
 }
 NAMES = {
     "raw": "raw input",
@@ -31,6 +32,7 @@ NAMES = {
     "spiking": "learned in spikes",
     "permuted_dendrite": "dendrite permuted",
     "gamma_always_on": "gamma always on",
+    "rate_disturbed": "rates, 0.1 % input noise",
 }
 FIXATION, SACCADE = "#009e73", "#cc79a7"
 TARGETS = {"w_ff": "W", "w_pred": "W_pred", "w_retro": "W_retro"}

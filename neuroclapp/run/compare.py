@@ -34,9 +34,11 @@ WORLDS = (
     "spiking",
     "permuted_dendrite",
     "gamma_always_on",
+    "rate_disturbed",
 )
 PAIRS = {
     "spiking_minus_rate": ("spiking", "rate"),
+    "rate_disturbed_minus_rate": ("rate_disturbed", "rate"),
     "converted_minus_rate": ("converted", "rate"),
     "converted_unchanged_readout_minus_rate": ("converted_unchanged_readout", "rate"),
     "rate_minus_random": ("rate", "random"),
@@ -135,6 +137,7 @@ def _worlds(run: RunDirectory, seed: int) -> dict[str, list[Features]]:
         "raw": [surveys],
         "random": _rate_features(run.network, run.weights(seed, "initial"), surveys),
         "rate": _rate_features(run.network, run.weights(seed, "rate"), surveys),
+        "rate_disturbed": _rate_features(run.network, run.weights(seed, "rate_disturbed"), surveys),
     }
     for world in READ:
         worlds[world] = [

@@ -49,7 +49,8 @@ def _figures(run: RunDirectory, results: dict[str, Any]) -> Iterator[Shown]:
         "What a linear readout finds in each world",
         accuracy(results),
         f"In {top}, learning in spikes minus learning in rates is {difference['mean'][-1]:+.1f} "
-        f"± {difference['interval'][-1]:.1f} points, learning in rates minus the random encoder "
+        f"± {difference['interval'][-1]:.1f} points (a rate network with 0.1 % input noise differs from itself by "
+        f"{gain['rate_disturbed_minus_rate']['mean'][-1]:+.1f} ± {gain['rate_disturbed_minus_rate']['interval'][-1]:.1f}), learning in rates minus the random encoder "
         f"{gain['rate_minus_random']['mean'][-1]:+.1f} ± {gain['rate_minus_random']['interval'][-1]:.1f}; "
         "dots are seeds.",
     )

@@ -94,7 +94,7 @@ def test_results_hold_every_figure(finished):
     results = json.loads((finished / "results.json").read_text())
     worlds = (
         "raw random random_spiking rate converted converted_unchanged_readout spiking permuted_dendrite "
-        "gamma_always_on"
+        "gamma_always_on rate_disturbed"
     )
     for key in ("accuracy", "accuracy_few_labels"):
         assert set(results[key]) == set(worlds.split())

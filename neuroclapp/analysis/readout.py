@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 #: Inverse strengths of the L2 penalty that the validation images choose from.
-STRENGTHS = (0.003, 0.03, 0.3, 3.0)
+STRENGTHS = (0.003, 0.03, 0.3)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def fit(features: Array, labels: Labels, validation: Array, validation_labels: L
 
     candidates = []
     for strength in STRENGTHS:
-        classifier = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300))
+        classifier = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=100))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             candidates.append(Readout(classifier.fit(features, labels)))

@@ -26,7 +26,7 @@ from .directory import RunDirectory
 from .parallel import Report, side_by_side
 
 #: Presentations per call of the compiled program: the grain of snapshots, progress and resumption.
-STRETCH = 250
+STRETCH = 500
 
 LEARNING = ("spiking", "permuted_dendrite", "gamma_always_on")
 READ = ("random_spiking", "converted", *LEARNING)

@@ -11,7 +11,7 @@ from .directory import RunDirectory
 from .parallel import Report, side_by_side
 
 #: Weights are kept every so many presentations.
-EVERY = 250
+EVERY = 500
 DISTURBANCE = 0.001
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from .style import NAMES
+from .style import NAMES, TARGETS
 
 _CSS = """
 :root{color-scheme:light dark}
@@ -66,6 +66,7 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
         f"<h1>{title}</h1><p>Seeds {seeds}; figures are means over seeds with the 95 % interval of the mean.</p>",
         "<ul>" + "".join(f"<li>{idea}</li>" for idea in _IDEAS) + "</ul>",
         "<h2>Test accuracy</h2>" + _accuracy(results),
+        "<h2>Agreement of spikes with the rule</h2>" + _agreement(results),
     ]
     for one, picture in shown:
         data = base64.b64encode(picture).decode("ascii")
@@ -107,6 +108,36 @@ def _accuracy(results: dict[str, Any]) -> str:
             cells += each if len(each) == len(layers) else [*each, *[""] * (len(layers) - len(each))]
         rows.append([escape(NAMES[world]), *cells])
     return _table(header, rows, escaped=True)
+
+
+_FIGURES = {
+    "accumulated_cosine": "accumulated cosine on shared weights",
+    "norm_ratio": "norm ratio",
+    "shuffled_gamma_cosine": "floor: gamma shuffled",
+    "gate_agreement": "gate agreement",
+    "gate_kappa": "gate, Cohen's kappa",
+    "gate_kappa_near_margin": "kappa, score within 0.2 of the margin",
+    "gate_open_fraction": "gate open",
+    "score_rmse": "score, RMSE",
+    "score_correlation_fixations": "score, correlation within fixations",
+    "score_correlation_saccades": "score, correlation within saccades",
+    "trajectory_cosine": "free-running: cosine of the total change of W",
+    "trajectory_ceiling": "its ceiling",
+    "excess_spikes": "spikes per unit beyond the final charge",
+}
+
+
+def _agreement(results: dict[str, Any]) -> str:
+    rows = []
+    for key, name in _FIGURES.items():
+        found = results["agreement"].get(key, {})
+        by_target = (
+            {name: found} if "mean" in found else {f"{name}, {TARGETS[t]}": f for t, f in found.items()}
+        )
+        for title, figure in by_target.items():
+            pairs = zip(figure["mean"], figure["interval"], strict=True)
+            rows.append([title, *(f"{mean:.4f} ± {interval:.4f}" for mean, interval in pairs)])
+    return _table(["", *results["layers"]], rows)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], escaped: bool = False) -> str:

@@ -50,7 +50,7 @@ def raster(
     dendrite, score, gamma = axes[len(spikes) :]
     time = np.arange(len(steps.gamma)) * ms
     busiest = np.argsort(-np.abs(steps.apical).max(axis=0))[:6]
-    dendrite.plot(time, steps.apical[:, busiest], lw=1)
+    dendrite.plot(time, steps.apical[:, busiest], lw=1, drawstyle="steps-mid")
     label(dendrite, "", "d = W_pred c", f"apical dendrite, {layer}: the 6 units with the largest plateau")
     half = steps.evidence.shape[1] // 2
     by_presentation = np.repeat(np.array(sign), timing.steps)[: len(time)]

@@ -83,7 +83,7 @@ def _figures(run: RunDirectory, results: dict[str, Any]) -> Iterator[Shown]:
     )
     yield Shown(
         "trajectories",
-        f"Free-running worlds drift apart as chaos lets them (seed {seed})",
+        f"How far free-running worlds drift apart (seed {seed})",
         trajectories(rate, spiking, ceiling, layers),
         "The dotted line is what a rate run with 0.1 % input noise keeps of its own twin's direction at the end.",
     )
@@ -92,7 +92,7 @@ def _figures(run: RunDirectory, results: dict[str, Any]) -> Iterator[Shown]:
             f"matrices_{layer}",
             f"Weight matrices before and after, {layer} (seed {seed})",
             matrices([rate, spiking], layer),
-            "Columns share a colour scale: structure that both worlds learn stands in the same places.",
+            "Each row has one colour scale: structure that both worlds learn stands in the same places.",
         )
     first = f"{layers[0]}.w_ff"
     yield Shown(
@@ -108,10 +108,10 @@ def _figures(run: RunDirectory, results: dict[str, Any]) -> Iterator[Shown]:
     sign = run.stream(seed).sign
     yield Shown(
         "gates",
-        f"The gate closes as predictions come true (seed {seed})",
+        f"Gates and scores (seed {seed})",
         gates([_gates(run, seed, "rate"), _gates(run, seed, "spiking")], sign, layers),
-        "Top: how often gamma opens in both worlds; bottom: fixations gather above +1 and saccades below -1, where "
-        "the gate is closed.",
+        "Top: how often gamma opens in both worlds. Bottom: fixations right of +1 and saccades left of -1 leave the "
+        "gate closed; all others make the layer learn.",
     )
     scores = run.arrays(run.seed(seed) / "scores.npz")
     last = slice(-4000, None)

@@ -71,13 +71,13 @@ always_open : 1 (shared)
 
 INPUT_STEP = """
 v += charge * int(timestep(t, dt) % steps < steps_on)
-packet = clip(floor(v), 0, neurons)
+packet = clip(floor(v), 0, neurons) * int(timestep(t, dt) % steps < release)
 """
 
 SOMA_STEP = """
 v += drive
 drive = 0
-packet = clip(floor(v), 0, neurons)
+packet = clip(floor(v), 0, neurons) * int(timestep(t, dt) % steps < release)
 """
 
 BIAS_STEP = "v += bias * int(timestep(t, dt) % steps < steps_on) / (quantum * steps_on)\n"

@@ -11,13 +11,14 @@ One presentation, in time steps of ``dt`` (steps 0, 1, ..., ``steps - 1``):
     input, step s < steps_on:   v += activity / (quantum * steps_on)
     soma, every step s:         v += drive / quantum, the charge that arrived in step s - 1
                                 (and bias / (quantum * steps_on) while s < steps_on)
-    packet:                     n = clip(floor(v), 0, neurons);  v -= n;  count += n
+    packet, step s < release:   n = clip(floor(v), 0, neurons);  v -= n;  count += n
     basal, apical, retro:       drive_j += W_ji n_i quantum_i,   next_j += W_pred_jk n_k quantum,
                                 retro_j += W_retro_jk n_k quantum   at each presynaptic packet n
     modulator m, listening:     evidence_m += weight_mj apical_j n_j quantum
     step ``release``:           modulators fire;  + 1: gamma is released;  + 2: weights change
     next presentation:          apical = next; next = retro = evidence = 0
 
+From the release on units are silent: what a saturated unit has not yet sent by then is lost.
 A unit's activity is ``count * quantum``; its net charge is ``(count + v - 1/2) * quantum``, and the slope
 rho' is 1 where that is positive.
 """

@@ -54,7 +54,7 @@ def simulate(populations, weights, inputs, sign, learn=True, packets=None, permu
         for step in range(timing.steps):
             if step < timing.steps_on:
                 v_in += charge
-            sent = np.clip(np.floor(v_in), 0, source.neurons)
+            sent = np.clip(np.floor(v_in), 0, source.neurons) * (step < timing.release)
             v_in -= sent
             count_in += sent
             below, quantum = sent, source.quantum
@@ -65,7 +65,7 @@ def simulate(populations, weights, inputs, sign, learn=True, packets=None, permu
                     / (layer.soma.quantum * timing.steps_on)
                 )
                 s.v += s.drive + bias
-                packet = np.clip(np.floor(s.v), 0, layer.soma.neurons)
+                packet = np.clip(np.floor(s.v), 0, layer.soma.neurons) * (step < timing.release)
                 s.v -= packet
                 s.count += packet
                 s.drive = w[f"{layer.name}.w_ff"] @ below * (quantum / layer.soma.quantum)

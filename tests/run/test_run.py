@@ -49,9 +49,9 @@ eta_pred = [0.1, 0.1]
 [initial]
 w_pred = 4.0
 [spiking]
-neurons = 8
-input_gain = 8.0
-gain = [8.0, 8.0]
+neurons = 16
+input_gain = 4.0
+gain = [2.0, 2.0]
 [spiking.timing]
 duration = "20 ms"
 flush = "10 ms"
@@ -166,7 +166,7 @@ def test_another_experiment_is_not_resumed(experiment, tmp_path, capsys):
             ["run", "quickstart", "--set", "learning.eta=[0.1]"],
             "learning.eta = [0.1]: needs one value per layer, 2",
         ),
-        (["run", "quickstart", "--set", 'spiking.timing.flush="2 ms"'], "2 layers need 5 steps of dt"),
+        (["run", "quickstart", "--set", 'spiking.timing.flush="10 ms"'], "2 layers need 5 steps of dt"),
         (["run", "quickstart", "--set", "chip=loihi3"], "did you mean 'loihi2'"),
         (["run", "quickstart", "--set", "model=vgg6"], "only dense layers map to spikes"),
         (["train", "."], "not a run's directory"),

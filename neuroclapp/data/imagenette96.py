@@ -1,9 +1,9 @@
 """Imagenette at 96x96 pixels: 9469 training and 3925 test photographs of ten classes of ImageNet.
 
 One .npz file without pickles holds, for ``train`` and for ``val``, the JPEG files one after another:
-``train_jpeg`` (bytes,) uint8, ``train_offsets`` (images + 1,) where each begins, and the end,
-``train_y`` (images,) labels from 0; and ``class_names`` (classes,). The photographs are fastai's Imagenette2, each cut to
-the square in its centre and reduced to 96x96 pixels (bicubic, JPEG quality 92).
+``train_jpeg`` (bytes,) uint8, ``train_offsets`` (images + 1,) where each begins, and the end, ``train_y``
+(images,) labels from 0; and ``class_names`` (classes,). The photographs are fastai's Imagenette2, each cut
+to the square in its centre and reduced to 96x96 pixels (bicubic, JPEG quality 92).
 
 It is not STL-10, and accuracies on it are not comparable with those on STL-10.
 """

@@ -57,6 +57,11 @@ class Layer:
             return (self.units, prod(shape))
         return (self.units, shape[0], self.kernel, self.kernel)
 
+    def arrays(self, shape: Shape) -> dict[str, Shape]:
+        """Return name and shape of each of this layer's arrays for an input of ``shape``."""
+        arrays = {"w_ff": self.weight_shape(shape)}
+        return {**arrays, "bias": (self.units,)} if self.bias else arrays
+
 
 @dataclass(frozen=True, config=DESCRIPTION)
 class Prediction:

@@ -1,0 +1,200 @@
+"""An image encoder as a `torch.nn.Module` that learns by itself, module by module, in closed form.
+
+Works through an image's places: patches of a grid, or whole views. What each module learns from is a value
+(`neuroclapp.objective.System`); its gradients never cross the module's boundary, and nothing above or below
+is needed for them. Arrays are named as in `neuroclapp.objective.parameters`, with ``/`` for the dot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..network import Module, Network, Prediction
+from ..objective import System, fan_in, head, parameters
+from ..plasticity import Plasticity, clapp
+from ..presentations import generator
+from . import stack
+from .contrast import compare
+from .labels import teach
+from .pairs import Pairs, draw
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What one module made of a batch: its loss, and the share of open gates (or of right answers)."""
+
+    module: int
+    loss: Tensor
+    share: Tensor
+
+
+class PatchNetwork(nn.Module):
+    """An encoder and what its modules learn from.
+
+    ``forward(x)`` maps places (images, rows, columns, channels, height, width) to the top layer's mean
+    features (images, units). ``learn`` puts the gradient of every module's own loss into ``.grad``, so that
+    any torch optimiser can apply it. ``arrays`` are initial weights by name; see `initial`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        system: System,
+        arrays: Mapping[str, NDArray[np.floating]],
+        classes: int = 10,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.network, self.system = system.cut(network), system
+        self.modules_of = self.network.split()
+        self.arrays = nn.ParameterDict()
+        for name, shape in parameters(network, system, classes).items():
+            if name not in arrays or arrays[name].shape != shape:
+                found = arrays[name].shape if name in arrays else None
+                raise InputError(network.title, name, found, f"needs an array of shape {shape}")
+            array = torch.tensor(np.asarray(arrays[name]), dtype=dtype)
+            if array.dim() == 4:
+                array = array.contiguous(memory_format=torch.channels_last)
+            self.arrays[name.replace(".", "/")] = nn.Parameter(array)
+        contrast = system.contrast
+        self.plasticity = clapp(contrast.prediction)
+        self.blocked = clapp(Prediction("blocked"))
+
+    def named_arrays(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield every array with its name."""
+        for name, array in self.arrays.items():
+            yield name.replace("/", "."), array
+
+    def of(self, module: int) -> dict[str, nn.Parameter]:
+        """Return the arrays of one module by name."""
+        layers = {layer.name for layer in self.modules_of[module].layers}
+        return {name: array for name, array in self.named_arrays() if name.split(".")[0] in layers}
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return every layer's mean features (images, units) for places (images, rows, columns, ...)."""
+        arrays, found = dict(self.named_arrays()), []
+        images, maps = len(x), x.flatten(0, 2)
+        for layer in self.network.scaled_layers:
+            response = stack.respond(Module((layer,), self.network.prediction), arrays, maps, keep=False)
+            found.append(response.features.view(images, -1, response.features.shape[1]).mean(1))
+            maps = response.output
+        return found
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.features(x)[-1]
+
+    @torch.no_grad()
+    def learn(
+        self,
+        x: Tensor,
+        randomness: np.random.Generator,
+        labels: Tensor | None = None,
+        after: Callable[[Learned], object] = lambda learned: None,
+    ) -> list[Learned]:
+        """Set ``.grad`` of every array from places ``x`` (images, rows, columns, channels, height, width).
+
+        ``labels`` (images,) where the system learns from them; negatives are drawn from ``randomness``.
+        ``after`` is called as soon as a module's gradients are there: whoever applies them at once, and lets
+        them go, needs memory for one module at a time.
+        """
+        if self.system.learns == "nothing":
+            return []
+        arrays, maps = dict(self.named_arrays()), x.flatten(0, 2)
+        grid = (x.shape[0], x.shape[1], x.shape[2])
+        last, found = len(self.modules_of) - 1, []
+        waits = self.system.learns == "contrast" and self.system.contrast.context != "own"
+        responses = []
+        for index, module in enumerate(self.modules_of):
+            response = stack.respond(module, arrays, maps, self.system.blocks(index))
+            maps = response.output
+            if waits and index < last:
+                responses.append(response)
+                continue
+            for at, each in [(index, response)] if not waits else enumerate([*responses, response]):
+                top = response.features if waits and at < last else None
+                learned = self._learn(at, each, arrays, grid, randomness, labels, top)
+                found.append(learned)
+                after(learned)
+        return found
+
+    def _learn(
+        self,
+        index: int,
+        response: stack.Response,
+        arrays: Mapping[str, Tensor],
+        grid: tuple[int, int, int],
+        randomness: np.random.Generator,
+        labels: Tensor | None,
+        top: Tensor | None,
+    ) -> Learned:
+        module, features = self.modules_of[index], response.features
+        name = head(module).name
+        if self.system.learns == "labels":
+            if labels is None:
+                raise InputError(self.system.title, "labels", None, "this system learns from labels")
+            taught = teach(features, labels, arrays[f"{name}.w_head"], arrays[f"{name}.b_head"])
+            loss, share, delta = taught.loss, taught.correct, taught.delta
+            changes = {f"{name}.{target}": change for target, change in taught.changes.items()}
+        else:
+            pairs = draw(self.system.contrast, *grid, randomness, features)
+            loss, share, delta, changes = self._contrast(name, features, top, arrays, pairs)
+        changes |= stack.learn(module, arrays, response, delta, self.system.blocks(index))
+        for target, change in changes.items():
+            arrays[target].grad = change.neg_()
+        return Learned(index, loss, share)
+
+    def _contrast(
+        self, name: str, features: Tensor, top: Tensor | None, arrays: Mapping[str, Tensor], pairs: Pairs
+    ) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """Return loss, share of open gates, delta and changes, from the contexts that the system has."""
+        contexts: list[tuple[str, Plasticity, Tensor]] = []
+        if top is None or self.system.contrast.context == "both":
+            contexts.append(("w_pred", self.plasticity, features))
+        if top is not None:
+            target = "w_pred" if self.system.contrast.context == "top" else "w_top"
+            contexts.append((target, self.blocked, top))
+        losses, shares, delta, changes = [], [], torch.zeros_like(features), {}
+        for target, plasticity, context in contexts:
+            w_pred, w_retro = arrays[f"{name}.{target}"], arrays.get(f"{name}.w_retro")
+            split = plasticity.prediction.feedback == "split"
+            compared = compare(
+                self.system.contrast, plasticity, features, context, w_pred, w_retro if split else None, pairs
+            )
+            losses.append(compared.loss)
+            shares.append(compared.open)
+            delta += compared.delta
+            changes[f"{name}.{target}"] = compared.changes["w_pred"]
+            if split:
+                changes[f"{name}.w_retro"] = compared.changes["w_retro"]
+        return sum(losses[1:], losses[0]), sum(shares[1:], shares[0]) / len(shares), delta, changes
+
+
+def initial(network: Network, system: System, classes: int, seed: int, gain: float = 3**-0.5) -> Arrays:
+    """Draw initial weights, uniform with standard deviation ``gain / sqrt(fan-in)``.
+
+    The default gain is torch's own for convolutions and linear maps, which the paper uses, biases included;
+    ``sqrt(2)`` keeps activities alike through the layers. Each array has a generator of its own, so that
+    systems of one seed share their encoder.
+    """
+    arrays: Arrays = {}
+    for name, shape in parameters(network, system, classes).items():
+        layer, target = name.rsplit(".", 1)
+        if target == "b_head":
+            bound = arrays[f"{layer}.w_head"].shape[1] ** -0.5
+        elif target == "bias":
+            kernel = arrays[f"{layer}.w_ff"].shape
+            bound = fan_in(f"{layer}.w_ff", kernel) ** -0.5
+        else:
+            encoder = target not in ("w_pred", "w_retro", "w_top", "w_head")
+            bound = (gain * 3**0.5 if encoder else 1.0) * fan_in(name, shape) ** -0.5
+        arrays[name] = generator(seed, name).uniform(-bound, bound, shape).astype(np.float32)
+    return arrays

@@ -57,6 +57,11 @@ def patches(crops: Pixels, patch: int, stride: int, columns: Indices | None, tab
     return np.ascontiguousarray(cut)
 
 
+def generator(seed: int, number: int, purpose: bytes) -> np.random.Generator:
+    """Return the random numbers of a step or an epoch, those of each purpose independent of all others."""
+    return np.random.default_rng(np.random.SeedSequence([seed, number, *purpose]))
+
+
 @dataclass(frozen=True)
 class Batch:
     """Patches (images, rows, k, channels, patch, patch), of the images ``index`` (images,) of a part.
@@ -71,13 +76,51 @@ class Batch:
 
 
 @dataclass(eq=False)
+class Order:
+    """Which images are seen: ``order[n]`` are those of step n, which depend on the seed and on n alone.
+
+    Every epoch shows each image once, in an order of its own; an incomplete last batch is dropped. Raises
+    InputError, which names ``source``, if there are fewer images than ``batch``.
+    """
+
+    source: str
+    images: int
+    batch: int
+    seed: int
+    _known: tuple[int, Indices] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= self.images:
+            allowed = f"must be 1 to {self.images}, the number of images"
+            raise InputError(self.source, "batch", self.batch, allowed)
+        self._known = -1, np.empty(0, dtype=np.int64)
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps in an epoch."""
+        return self.images // self.batch
+
+    def __getitem__(self, step: int) -> Indices:
+        if step < 0:
+            raise IndexError(f"step {step} is before the first, 0")
+        epoch, place = divmod(step, self.per_epoch)
+        return self._permutation(epoch)[place * self.batch : (place + 1) * self.batch]
+
+    def _permutation(self, epoch: int) -> Indices:
+        known, order = self._known
+        if known != epoch:
+            order = generator(self.seed, epoch, b"order").permutation(self.images)
+            self._known = epoch, order
+        return order
+
+
+@dataclass(eq=False)
 class Batches:
     """Batches for learning: ``batches[n]`` is that of step n, which depends on the seed and on n alone.
 
-    So a run that resumes at step n sees what it would have seen. Every epoch shows each image once, in an
-    order of its own; an incomplete last batch is dropped. With ``augment`` crops and mirrored images are
-    drawn at random, otherwise the centre is seen; ``columns`` columns of patches are drawn of each image,
-    without replacement (None: all are taken).
+    So a run that resumes at step n sees what it would have seen. Images come as in Order. With ``augment``
+    crops and mirrored images are drawn at random, otherwise the centre is seen; ``columns`` columns of
+    patches are drawn of each image, without replacement (None: all are taken).
 
     Raises InputError if there are fewer images than ``batch`` or fewer columns in the grid than ``columns``.
     """
@@ -90,29 +133,23 @@ class Batches:
     columns: int | None = None
     augment: bool = True
     _table: Array = field(init=False, repr=False)
-    _order: tuple[int, Indices] = field(init=False, repr=False)
+    _order: Order = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.batch <= len(self.images):
-            allowed = f"must be 1 to {len(self.images)}, the number of images"
-            raise InputError(self.data.name, "batch", self.batch, allowed)
+        self._order = Order(self.data.name, len(self.images), self.batch, self.seed)
         if self.columns is not None and not 1 <= self.columns <= self.data.grid[1]:
             allowed = f"must be 1 to {self.data.grid[1]}, the columns of the grid of patches"
             raise InputError(self.data.name, "columns", self.columns, allowed)
         self._table = normalisation(self.statistics)
-        self._order = -1, np.empty(0, dtype=np.int64)
 
     @property
     def per_epoch(self) -> int:
         """Steps in an epoch."""
-        return len(self.images) // self.batch
+        return self._order.per_epoch
 
     def __getitem__(self, step: int) -> Batch:
-        if step < 0:
-            raise IndexError(f"step {step} is before the first, 0")
-        epoch, place = divmod(step, self.per_epoch)
-        index = self._permutation(epoch)[place * self.batch : (place + 1) * self.batch]
-        draw = _generator(self.seed, step, b"glimpse")
+        index = self._order[step]
+        draw = generator(self.seed, step, b"glimpse")
         cut = self._crops(self.images.pixels[index], draw)
         every = np.arange(self.data.grid[1])
         columns = None if self.columns is None else _choose(self.columns, len(index), len(every), draw)
@@ -127,13 +164,6 @@ class Batches:
         y, x = (draw.integers(0, side - size, size=count, endpoint=True) for side in pixels.shape[2:])
         flip = draw.random(count) < 0.5
         return crops(pixels, size, y, x, flip & self.data.flip)
-
-    def _permutation(self, epoch: int) -> Indices:
-        known, order = self._order
-        if known != epoch:
-            order = _generator(self.seed, epoch, b"order").permutation(len(self.images))
-            self._order = epoch, order
-        return order
 
 
 def survey(images: Images, data: ImageData, statistics: Statistics, batch: int) -> Iterator[Batch]:
@@ -154,7 +184,3 @@ def _windows(pixels: NDArray[Value], size: int) -> NDArray[Value]:
 def _choose(count: int, images: int, columns: int, draw: np.random.Generator) -> Indices:
     """Return ``count`` different columns of each image, rising: (images, count)."""
     return np.sort(draw.random((images, columns)).argsort(axis=1)[:, :count], axis=1)
-
-
-def _generator(seed: int, number: int, purpose: bytes) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence([seed, number, *purpose]))

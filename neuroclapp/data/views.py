@@ -62,7 +62,8 @@ class Views:
     Its ``patches`` are (batch, 2, 1, channels, crop, crop): the two views of an image lie one above the
     other, like patches in a grid of two rows and one column. Each is drawn on its own. Images come as in
     Order: the same ones as in Batches with the same seed. Of ``data`` only ``crop`` and ``flip`` count;
-    nothing is mirrored unless ``data`` and ``augmentation`` both allow it.
+    nothing is mirrored unless ``data`` and ``augmentation`` both allow it. The products are BLAS's: its
+    number of threads (``OPENBLAS_NUM_THREADS``) can change the last bit of a pixel, and one is the fastest.
 
     Raises InputError if there are fewer images than ``batch``.
     """

@@ -60,6 +60,12 @@ class Contrast:
             )
         if self.source != "anywhere" and self.negatives > 1:
             raise ValueError(f"source = {self.source!r} has one negative, not {self.negatives}")
+        if self.loss == "info_nce" and self.pairs == "either":
+            raise ValueError(
+                "loss = 'info_nce' compares a positive with its negatives; pairs = 'either' parts them"
+            )
+        if max(self.blocks, default=1) > 1 and self.task != "views":
+            raise ValueError(f"blocks = {list(self.blocks)} need task = 'views', not {self.task!r}")
 
     @property
     def offsets(self) -> tuple[tuple[int, int], ...]:

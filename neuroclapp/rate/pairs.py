@@ -47,6 +47,8 @@ class Pairs:
 def groups(contrast: Contrast, rows: int, columns: int) -> tuple[Group, ...]:
     """Return the groups of a grid of ``rows`` x ``columns`` places; raise ValueError if it has no pair."""
     if contrast.task == "views":
+        if rows * columns != 2:
+            raise ValueError(f"task = 'views' needs two views of each image, not {rows} x {columns} places")
         return (Group(0, (0,), (1,)), Group(0, (1,), (0,)))
     found = []
     for matrix, (down, right) in enumerate(contrast.offsets):

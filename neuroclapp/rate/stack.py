@@ -2,13 +2,14 @@
 
 A single layer (CLAPP) is the local rule: ``dW_ji = sum delta_j rho'(a_j) x_i``. In a module of several layers
 ``delta`` is carried down through the layers of the module, and no further. Work goes in chunks of images, so
-that a pooled layer never holds its whole unpooled map.
+that a pooled layer never holds its whole unpooled map. A dense layer is a 1 x 1 convolution of a map with one
+place, whose channels are all of its input.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,16 +48,16 @@ Arrays = Mapping[str, Tensor]
 
 
 def respond(module: Module, arrays: Arrays, x: Tensor, blocks: int = 1, keep: bool = True) -> Response:
-    """Return the response to maps ``x`` (images, channels, height, width).
+    """Return the response to maps ``x`` (images, channels, height, width), or vectors (images, inputs).
 
     ``arrays`` holds ``LAYER.w_ff`` and ``LAYER.bias``; with ``keep=False`` only what the module above needs
     is kept.
     """
     held: list[Held] = []
-    x = channels_last(x)
+    x = channels_last(x) if x.dim() == 4 else x
     for layer in module.layers:
         w, bias = arrays[f"{layer.name}.w_ff"], arrays.get(f"{layer.name}.bias")
-        one = _respond(layer, x, w, bias, keep)
+        one = _respond(_plain(layer), _input(layer, x), _kernel(w), bias, keep)
         held = [*held, one] if keep else [one]
         x = one.z
     return Response(_averages(x, blocks), tuple(held))
@@ -69,24 +70,37 @@ def learn(
     changes: dict[str, Tensor] = {}
     reach = _spread(delta, response.output, blocks)
     for index in reversed(range(len(module.layers))):
-        layer, held = module.layers[index], response.held[index]
-        w = arrays[f"{layer.name}.w_ff"]
+        layer, held = _plain(module.layers[index]), response.held[index]
+        array = arrays[f"{layer.name}.w_ff"]
+        w = _kernel(array)
         change: tuple[Tensor, Tensor] | None = None
         below: list[Tensor] = []
         for part in _chunks(held):
-            reached = _before(held, part, reach[part])
+            reached = _before(layer, held, part, reach[part])
             kernel, bias = kernel_change(layer, reached, held.x[part], w)
             change = (kernel, bias) if change is None else (change[0].add_(kernel), change[1].add_(bias))
             if index:
                 below.append(input_change(layer, reached, held.x[part], w))
         if change is None:
             raise ValueError("a batch needs at least one image")
-        changes[f"{layer.name}.w_ff"] = change[0]
+        changes[f"{layer.name}.w_ff"] = change[0].view_as(array)
         if f"{layer.name}.bias" in arrays:
             changes[f"{layer.name}.bias"] = change[1]
         if index:
-            reach = _joined(below)
+            reach = _joined(below).reshape(response.held[index - 1].z.shape)
     return changes
+
+
+def _plain(layer: Layer) -> Layer:
+    return replace(layer, kind="conv", kernel=1, stride=1, padding=0) if layer.kind == "dense" else layer
+
+
+def _input(layer: Layer, x: Tensor) -> Tensor:
+    return x.flatten(1)[:, :, None, None] if layer.kind == "dense" else x
+
+
+def _kernel(w: Tensor) -> Tensor:
+    return w if w.dim() == 4 else w[:, :, None, None]
 
 
 def _respond(layer: Layer, x: Tensor, w: Tensor, bias: Tensor | None, keep: bool) -> Held:
@@ -111,16 +125,16 @@ def _sides(layer: Layer, x: Tensor) -> tuple[int, ...]:
     return tuple((side + 2 * layer.padding - layer.kernel) // layer.stride + 1 for side in x.shape[2:])
 
 
-def _before(held: Held, part: slice, delta: Tensor) -> Tensor:
+def _before(layer: Layer, held: Held, part: slice, delta: Tensor) -> Tensor:
     """Return ``rho'(a) delta`` at every place before pooling; where pooled, at the place that won."""
     gated = torch.ops.aten.threshold_backward(delta, held.z[part], 0)
     if held.winner is None:
         return gated
     shape = (len(gated), *held.unpooled[1:])
     like = torch.empty(shape, dtype=gated.dtype, device=gated.device, memory_format=CHANNELS_LAST)
-    pool = held.unpooled[2] // gated.shape[2]
+    pool = [layer.pool, layer.pool]
     return torch.ops.aten.max_pool2d_with_indices_backward(
-        gated, like, [pool, pool], [pool, pool], [0, 0], [1, 1], False, held.winner[part].long()
+        gated, like, pool, pool, [0, 0], [1, 1], False, held.winner[part].long()
     )
 
 

@@ -23,27 +23,48 @@ class Layer:
     """One trainable layer, ``z = rho(W x + b)`` with ``rho`` the rectifier, then an optional max-pool.
 
     ``kind = "dense"`` takes the whole input as a vector; ``"conv"`` is a 2-D convolution with square
-    ``kernel``, ``stride`` and ``padding`` [pixels]. ``pool`` is the side of the max-pool after it.
+    ``kernel``, ``stride`` and ``padding`` [pixels]. ``pool`` is the side of the max-pool after it. A
+    convolution with ``rectified = False`` has no ``rho``.
+
+    ``"residual"`` is a pre-activation bottleneck without normalisation (Greedy InfoMax's ResNet-50),
+
+        z = W3 rho(W2 rho(W1 rho(x) + b1) + b2) + b3 + skip
+
+    whose sum is not rectified. ``W1`` and ``W3`` have kernels of 1x1, ``W2`` has ``kernel``, ``stride`` and
+    ``padding``; a quarter of ``units`` lies between. ``skip`` is ``x`` where shapes allow it, otherwise
+    ``W_skip rho(x) + b_skip`` with a kernel of 1x1 and the ``stride``.
     """
 
     name: str
     units: PositiveInt
-    kind: Literal["dense", "conv"] = "dense"
+    kind: Literal["dense", "conv", "residual"] = "dense"
     bias: bool = True
     kernel: PositiveInt = 3
     stride: PositiveInt = 1
     padding: NonNegativeInt = 1
     pool: PositiveInt = 1
+    rectified: bool = True
 
     def output(self, shape: Shape) -> Shape:
         """Return the shape of this layer's output, pooling included, for an input of ``shape``."""
+        if self.kind != "conv" and self.pool != 1:
+            raise ValueError(
+                f"layer {self.name!r}: a {self.kind} layer cannot be pooled (pool = {self.pool})"
+            )
+        if self.kind != "conv" and not self.rectified:
+            raise ValueError(
+                f"layer {self.name!r}: only a conv layer may be left unrectified, not a {self.kind} one"
+            )
         if self.kind == "dense":
-            if self.pool != 1:
-                raise ValueError(f"layer {self.name!r}: a dense layer cannot be pooled (pool = {self.pool})")
             return (self.units,)
         if len(shape) != 3:
             raise ValueError(
                 f"layer {self.name!r}: a convolution needs (channels, height, width), got {shape}"
+            )
+        if self.kind == "residual" and 2 * self.padding != self.kernel - 1:
+            raise ValueError(
+                f"layer {self.name!r}: padding = {self.padding} with kernel = {self.kernel} does not keep "
+                "the map's size, as a residual block must (padding = (kernel - 1) / 2)"
             )
         sides = [(side + 2 * self.padding - self.kernel) // self.stride + 1 for side in shape[1:]]
         pooled = tuple(side // self.pool for side in sides)
@@ -53,14 +74,35 @@ class Layer:
 
     def weight_shape(self, shape: Shape) -> Shape:
         """Return the shape of ``w_ff`` (post first, pre second) for an input of ``shape``."""
+        if self.kind == "residual":
+            raise ValueError(f"layer {self.name!r}: a residual block has several kernels and no w_ff")
         if self.kind == "dense":
             return (self.units, prod(shape))
         return (self.units, shape[0], self.kernel, self.kernel)
 
     def arrays(self, shape: Shape) -> dict[str, Shape]:
-        """Return name and shape of each of this layer's arrays for an input of ``shape``."""
-        arrays = {"w_ff": self.weight_shape(shape)}
-        return {**arrays, "bias": (self.units,)} if self.bias else arrays
+        """Return name and shape of each of this layer's arrays for an input of ``shape``.
+
+        ``w_ff`` and ``bias``; of a residual block ``w1``, ``b1`` ... ``w3``, ``b3``, and ``w_skip`` and
+        ``b_skip`` where its input is projected.
+        """
+        if self.kind != "residual":
+            arrays = {"w_ff": self.weight_shape(shape)}
+            return {**arrays, "bias": (self.units,)} if self.bias else arrays
+        between = max(1, round(self.units / 4))
+        kernels: dict[str, Shape] = {
+            "1": (between, shape[0], 1, 1),
+            "2": (between, between, self.kernel, self.kernel),
+            "3": (self.units, between, 1, 1),
+        }
+        if self.stride != 1 or shape[0] != self.units:
+            kernels["_skip"] = (self.units, shape[0], 1, 1)
+        arrays = {}
+        for name, kernel in kernels.items():
+            arrays[f"w{name}"] = kernel
+            if self.bias:
+                arrays[f"b{name}"] = kernel[:1]
+        return arrays
 
 
 @dataclass(frozen=True, config=DESCRIPTION)
@@ -91,7 +133,7 @@ class Module:
 
 @dataclass(frozen=True, config=DESCRIPTION)
 class Network:
-    """A feed-forward encoder cut into gradient-isolated modules (Tables 2 and 3).
+    """A feed-forward encoder cut into gradient-isolated modules (Tables 2 to 4).
 
     ``modules`` counts the layers of each module; left out, every layer is a module of its own (CLAPP).
     ``width`` multiplies the number of units of every layer.
@@ -139,9 +181,9 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """Number of encoder parameters (``w_ff`` and ``bias``)."""
+        """Number of encoder parameters, weights and biases."""
         pairs = zip(self.scaled_layers, self.shapes, strict=False)
-        return sum(prod(layer.weight_shape(shape)) + layer.bias * layer.units for layer, shape in pairs)
+        return sum(prod(array) for layer, shape in pairs for array in layer.arrays(shape).values())
 
 
 def load_network(reference: str) -> Network:

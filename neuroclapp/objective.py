@@ -115,9 +115,9 @@ def head(module: Module) -> Layer:
 def parameters(network: Network, system: System, classes: int) -> dict[str, Shape]:
     """Return name and shape of every array of a system, in a fixed order.
 
-    ``LAYER.w_ff`` and ``.bias`` for each layer; by the top layer of each module ``.w_pred`` (matrices,
-    features, context) and ``.w_retro`` (matrices, context, features), ``.w_top`` for a second context, or
-    ``.w_head`` (classes, features) and ``.b_head``.
+    ``LAYER.w_ff`` and ``.bias``, or a block's, for each layer (see `Layer.arrays`); by the top layer of each
+    module ``.w_pred`` (matrices, features, context) and ``.w_retro`` (matrices, context, features),
+    ``.w_top`` for a second context, or ``.w_head`` (classes, features) and ``.b_head``.
     """
     network = system.cut(network)
     result: dict[str, Shape] = {}
@@ -144,6 +144,17 @@ def parameters(network: Network, system: System, classes: int) -> dict[str, Shap
             if contrast.prediction.feedback == "split" and (contrast.context != "top" or top):
                 result[f"{name}.w_retro"] = (matrices, context, size)
     return result
+
+
+def kernel_of(name: str) -> str | None:
+    """Return the name of the kernel that a bias is added to, None for what is no bias.
+
+    ``bias`` belongs to ``w_ff``, and each ``b...`` to the ``w...`` of the same ending.
+    """
+    layer, target = name.rsplit(".", 1)
+    if target == "bias":
+        return f"{layer}.w_ff"
+    return f"{layer}.w{target[1:]}" if target.startswith("b") else None
 
 
 def fan_in(name: str, shape: Shape) -> int:

@@ -36,3 +36,58 @@ def test_width_scales_every_layer():
 def test_layer_names_must_differ():
     with pytest.raises(ValueError, match="layer names must differ"):
         Network("x", (3,), (Layer("a", 2), Layer("a", 2)))
+
+
+def test_resnet50_has_the_shapes_of_greedy_infomax():
+    network = load_network("resnet50")
+    sizes = [(1, 16), (64, 16), *[(256, 16)] * 3, *[(512, 8)] * 4, *[(1024, 4)] * 6]
+    assert network.shapes == tuple((channels, side, side) for channels, side in sizes)
+    assert [module.layers[-1].name for module in network.split()] == ["stage1_3", "stage2_4", "stage3_6"]
+
+
+def test_resnet50_has_the_parameters_counted_by_hand():
+    first = 5 * 5 * 64 + 64
+    total = first
+    below = 64
+    for blocks, planes in ((3, 64), (4, 128), (6, 256)):
+        for block in range(blocks):
+            total += (below + 1) * planes + (9 * planes + 1) * planes + (planes + 1) * 4 * planes
+            total += (below + 1) * 4 * planes if block == 0 else 0
+            below = 4 * planes
+    assert load_network("resnet50").parameters == total == 8_520_192
+
+
+def test_a_residual_block_is_projected_where_shapes_change():
+    kernels = {"w1": (4, 16, 1, 1), "w2": (4, 4, 3, 3), "w3": (16, 4, 1, 1)}
+    biases = {"b1": (4,), "b2": (4,), "b3": (16,)}
+    assert Layer("a", 16, "residual").arrays((16, 8, 8)) == {**kernels, **biases}
+    assert Layer("a", 16, "residual", bias=False).arrays((16, 8, 8)) == kernels
+    projected = {**kernels, **biases, "w_skip": (16, 16, 1, 1), "b_skip": (16,)}
+    assert Layer("a", 16, "residual", stride=2).arrays((16, 7, 7)) == projected
+    assert Layer("a", 16, "residual", stride=2).output((16, 7, 7)) == (16, 4, 4)
+    assert Layer("a", 16, "residual").arrays((4, 8, 8))["w_skip"] == (16, 4, 1, 1)
+    assert Layer("a", 1, "residual").arrays((4, 8, 8))["w1"] == (1, 4, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (Layer("a", 16, "residual", pool=2), r"layer 'a': a residual layer cannot be pooled \(pool = 2\)"),
+        (Layer("a", 16, "residual", kernel=5), r"layer 'a': padding = 1 with kernel = 5 does not keep"),
+        (
+            Layer("a", 16, "residual", rectified=False),
+            r"layer 'a': only a conv layer may be left unrectified",
+        ),
+        (Layer("a", 16, "dense", rectified=False), r"only a conv layer may be left unrectified, not a dense"),
+    ],
+)
+def test_a_layer_that_cannot_be_says_why(layer, message):
+    with pytest.raises(ValueError, match=message):
+        Network("x", (4, 8, 8), (layer,))
+
+
+def test_a_residual_block_needs_a_map_and_has_no_w_ff():
+    with pytest.raises(ValueError, match=r"layer 'a'.*needs \(channels, height, width\), got \(4,\)"):
+        Network("x", (4,), (Layer("a", 16, "residual"),))
+    with pytest.raises(ValueError, match="layer 'a': a residual block has several kernels and no w_ff"):
+        Layer("a", 16, "residual").weight_shape((4, 8, 8))

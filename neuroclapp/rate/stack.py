@@ -60,7 +60,7 @@ def respond(module: Module, arrays: Arrays, x: Tensor, blocks: int = 1, keep: bo
         one = _respond(_plain(layer), _input(layer, x), _kernel(w), bias, keep)
         held = [*held, one] if keep else [one]
         x = one.z
-    return Response(_averages(x, blocks), tuple(held))
+    return Response(averages(x, blocks), tuple(held))
 
 
 def learn(
@@ -68,14 +68,14 @@ def learn(
 ) -> dict[str, Tensor]:
     """Return the change of each array per unit of learning rate, from ``delta`` (images, features)."""
     changes: dict[str, Tensor] = {}
-    reach = _spread(delta, response.output, blocks)
+    reach = spread(delta, response.output, blocks)
     for index in reversed(range(len(module.layers))):
         layer, held = _plain(module.layers[index]), response.held[index]
         array = arrays[f"{layer.name}.w_ff"]
         w = _kernel(array)
         change: tuple[Tensor, Tensor] | None = None
         below: list[Tensor] = []
-        for part in _chunks(held):
+        for part in chunks(held):
             reached = _before(layer, held, part, reach[part])
             kernel, bias = kernel_change(layer, reached, held.x[part], w)
             change = (kernel, bias) if change is None else (change[0].add_(kernel), change[1].add_(bias))
@@ -87,7 +87,7 @@ def learn(
         if f"{layer.name}.bias" in arrays:
             changes[f"{layer.name}.bias"] = change[1]
         if index:
-            reach = _joined(below).reshape(response.held[index - 1].z.shape)
+            reach = joined(below).reshape(response.held[index - 1].z.shape)
     return changes
 
 
@@ -105,12 +105,12 @@ def _kernel(w: Tensor) -> Tensor:
 
 def _respond(layer: Layer, x: Tensor, w: Tensor, bias: Tensor | None, keep: bool) -> Held:
     if layer.pool == 1:
-        z = convolve(layer, x, w, bias).relu_()
+        z = _rho(layer, convolve(layer, x, w, bias))
         return Held(x, z, None, tuple(z.shape))
     pooled, winners, shape = [], [], (len(x), *layer.output(tuple(x.shape[1:])))
     unpooled = (shape[0], shape[1], *_sides(layer, x))
-    for part in _parts(len(x), unpooled):
-        a = convolve(layer, x[part], w, bias).relu_()
+    for part in parts(len(x), unpooled):
+        a = _rho(layer, convolve(layer, x[part], w, bias))
         if keep:
             z, winner = torch.nn.functional.max_pool2d(a, layer.pool, return_indices=True)
             small = unpooled[2] * unpooled[3] <= 256
@@ -118,7 +118,11 @@ def _respond(layer: Layer, x: Tensor, w: Tensor, bias: Tensor | None, keep: bool
         else:
             z = torch.max_pool2d(a, layer.pool)
         pooled.append(z)
-    return Held(x, _joined(pooled), _joined(winners) if keep else None, unpooled)
+    return Held(x, joined(pooled), joined(winners) if keep else None, unpooled)
+
+
+def _rho(layer: Layer, a: Tensor) -> Tensor:
+    return a.relu_() if layer.rectified else a
 
 
 def _sides(layer: Layer, x: Tensor) -> tuple[int, ...]:
@@ -127,7 +131,7 @@ def _sides(layer: Layer, x: Tensor) -> tuple[int, ...]:
 
 def _before(layer: Layer, held: Held, part: slice, delta: Tensor) -> Tensor:
     """Return ``rho'(a) delta`` at every place before pooling; where pooled, at the place that won."""
-    gated = torch.ops.aten.threshold_backward(delta, held.z[part], 0)
+    gated = torch.ops.aten.threshold_backward(delta, held.z[part], 0) if layer.rectified else delta
     if held.winner is None:
         return gated
     shape = (len(gated), *held.unpooled[1:])
@@ -138,14 +142,14 @@ def _before(layer: Layer, held: Held, part: slice, delta: Tensor) -> Tensor:
     )
 
 
-def _averages(z: Tensor, blocks: int) -> Tensor:
+def averages(z: Tensor, blocks: int) -> Tensor:
     """Return averages over ``blocks`` x ``blocks`` parts of each map, (images, units * blocks * blocks)."""
     if blocks == 1:
         return z.mean((2, 3))
     return torch.nn.functional.avg_pool2d(z, _block(z, blocks)).flatten(1)
 
 
-def _spread(delta: Tensor, z: Tensor, blocks: int) -> Tensor:
+def spread(delta: Tensor, z: Tensor, blocks: int) -> Tensor:
     """Return ``delta`` (images, features) at every place whose average it is of, shaped like ``z``."""
     images, units, height, width = z.shape
     if blocks == 1:
@@ -163,16 +167,19 @@ def _block(z: Tensor, blocks: int) -> tuple[int, int]:
     return height // blocks, width // blocks
 
 
-def _chunks(held: Held) -> Iterator[slice]:
-    return _parts(len(held.x), held.unpooled)
+def chunks(held: Held) -> Iterator[slice]:
+    """Yield the chunks of images in which a layer's response was made."""
+    return parts(len(held.x), held.unpooled)
 
 
-def _parts(count: int, shape: tuple[int, ...]) -> Iterator[slice]:
+def parts(count: int, shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield nearly equal chunks of ``count`` images, by the ``shape`` of their largest map (images first)."""
     step = max(1, CHUNK // max(1, shape[1] * shape[2] * shape[3]))
     pieces = -(-count // step)
     step = -(-count // pieces)
     return (slice(first, min(first + step, count)) for first in range(0, count, step))
 
 
-def _joined(parts: list[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+def joined(pieces: list[Tensor]) -> Tensor:
+    """Return the results of all chunks one after another."""
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

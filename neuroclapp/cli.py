@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import tomli_w
 
 from . import __version__, catalog
-from .errors import InputError, NeuroclappError
-from .run.directory import PRODUCTS, RunDirectory, check
+from .errors import InputError, NeuroclappError, RunError
+from .run.kinds import kind_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,11 +57,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _STEPS = {
-    "train": "the rate network learns",
+    "train": "the rate networks learn",
     "simulate": "the spiking networks learn and are read out, in Brian2",
     "export": "write network.nir and plasticity.json",
     "lava": "run the exported files in Lava",
-    "compare": "accuracy and agreement of all worlds: results.json, and a table",
+    "compare": "accuracy and agreement of all worlds, or of all systems: results.json, and a table",
     "plot": "figures and report.html",
 }
 
@@ -79,67 +79,44 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from .experiment import load_experiment
-
     settings = {}
     for setting in options.set:
         key, equals, value = setting.partition("=")
         if not equals or not key:
             raise InputError("--set", "KEY=VALUE", setting, "must be a dotted key, '=', and a value")
         settings[key] = value
-    experiment, table = load_experiment(options.experiment, settings)
-    check(experiment, catalog.find("experiments", options.experiment))
+    path = catalog.find("experiments", options.experiment)
+    kind = kind_of(path)
+    title, table = kind.load(options.experiment, settings, path)
     folder = options.out or Path("runs") / Path(options.experiment).stem
-    run = RunDirectory.create(folder, tomli_w.dumps(table), options.resume)
-    for name in PRODUCTS:
+    run = kind.folder().create(folder, tomli_w.dumps(table), options.resume)
+    for name, action in kind.steps.items():
         if run.done(name):
             print(f"{name}: done already", file=sys.stderr)
         else:
-            _action(name)(run)
-    print(f"\n{experiment.title}: see {folder / 'report.html'} and {folder / 'results.json'}")
+            action(run)
+    print(f"\n{title}: see {folder / 'report.html'} and {folder / 'results.json'}")
 
 
 def _step(options: argparse.Namespace) -> None:
-    run = RunDirectory(options.run)
+    path = options.run / "experiment.toml"
+    if not path.is_file():
+        raise RunError(
+            f"{options.run}: not a run's directory (no experiment.toml); make one with neuroclapp run"
+        )
+    kind = kind_of(path)
+    if options.step not in kind.steps:
+        raise RunError(
+            f"{path}: a run of this kind has no step {options.step!r}; it has {', '.join(kind.steps)}"
+        )
+    run = kind.folder()(options.run)
     run.check()
     if options.resume and run.done(options.step):
         print(f"{options.step}: done already", file=sys.stderr)
         return
     if not options.resume:
         run.clear(options.step)
-    _action(options.step)(run)
-
-
-def _action(name: str) -> Callable[[RunDirectory], object]:
-    """Return what a step does; a world's packages are imported only when its step is run."""
-    if name == "train":
-        from .run.train import train
-
-        return train
-    if name == "simulate":
-        from .run.simulate import simulate
-
-        return simulate
-    if name == "export":
-        from .run.export import export
-
-        return export
-    if name == "lava":
-        from .run.lava import lava
-
-        return lava
-    if name == "compare":
-        return _compare
-    from .run.plot import plot
-
-    return plot
-
-
-def _compare(run: RunDirectory) -> None:
-    from .run.compare import compare
-    from .run.table import table
-
-    print(table(compare(run)))
+    kind.steps[options.step](run)
 
 
 def _doctor(options: argparse.Namespace) -> None:

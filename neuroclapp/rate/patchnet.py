@@ -7,8 +7,9 @@ is needed for them. Arrays are named as in `neuroclapp.objective.parameters`, wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -17,11 +18,12 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..network import Module, Network, Prediction
-from ..objective import System, fan_in, head, parameters
+from ..objective import System, fan_in, head, kernel_of, parameters
 from ..plasticity import Plasticity, clapp
 from ..presentations import generator
-from . import stack
+from . import residual, stack
 from .contrast import compare
+from .exchange import ALONE, Changes, Exchange
 from .labels import teach
 from .pairs import Pairs, draw
 
@@ -35,6 +37,31 @@ class Learned:
     module: int
     loss: Tensor
     share: Tensor
+
+
+@dataclass(frozen=True)
+class Randomness:
+    """Random numbers of one step: ``randomness(layer)`` are those of the module whose top layer it is.
+
+    They depend on nothing else, so that modules may learn in any order, or in different processes.
+    """
+
+    seed: int
+    step: int
+
+    def __call__(self, layer: str) -> np.random.Generator:
+        return generator(self.seed, f"pairs of {layer} in step {self.step}")
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What all modules share in a step; ``grid`` counts rows and columns."""
+
+    grid: tuple[int, int]
+    randomness: Randomness
+    labels: Tensor | None
+    after: Callable[[Learned], object]
+    exchange: Exchange
 
 
 class PatchNetwork(nn.Module):
@@ -79,12 +106,25 @@ class PatchNetwork(nn.Module):
         layers = {layer.name for layer in self.modules_of[module].layers}
         return {name: array for name, array in self.named_arrays() if name.split(".")[0] in layers}
 
+    def place(self, devices: Sequence[torch.device | str]) -> PatchNetwork:
+        """Move each module's arrays to a device of its own; maps follow them from module to module."""
+        if len(devices) != len(self.modules_of):
+            allowed = f"needs one for each of the {len(self.modules_of)} modules"
+            raise InputError(self.network.title, "devices", list(devices), allowed)
+        for index, device in enumerate(devices):
+            for array in self.of(index).values():
+                array.data = array.data.to(device)
+                array.grad = None
+        return self
+
     def features(self, x: Tensor) -> list[Tensor]:
         """Return every layer's mean features (images, units) for places (images, rows, columns, ...)."""
         arrays, found = dict(self.named_arrays()), []
-        images, maps = len(x), x.flatten(0, 2)
+        images, maps, devices = len(x), x.flatten(0, 2), _devices(arrays)
         for layer in self.network.scaled_layers:
-            response = stack.respond(Module((layer,), self.network.prediction), arrays, maps, keep=False)
+            maps = maps.to(devices[layer.name])
+            module = Module((layer,), self.network.prediction)
+            response: stack.Response = _way(module).respond(module, arrays, maps, keep=False)
             found.append(response.features.view(images, -1, response.features.shape[1]).mean(1))
             maps = response.output
         return found
@@ -96,34 +136,41 @@ class PatchNetwork(nn.Module):
     def learn(
         self,
         x: Tensor,
-        randomness: np.random.Generator,
+        randomness: Randomness,
         labels: Tensor | None = None,
         after: Callable[[Learned], object] = lambda learned: None,
+        exchange: Exchange = ALONE,
+        onward: Callable[[Tensor], object] = lambda maps: None,
     ) -> list[Learned]:
         """Set ``.grad`` of every array from places ``x`` (images, rows, columns, channels, height, width).
 
         ``labels`` (images,) where the system learns from them; negatives are drawn from ``randomness``.
         ``after`` is called as soon as a module's gradients are there: whoever applies them at once, and lets
-        them go, needs memory for one module at a time.
+        them go, needs memory for one module at a time. ``exchange`` reaches the processes that hold the other
+        images of the batch. ``onward`` gets the top layer's maps before the top module learns from them.
         """
         if self.system.learns == "nothing":
             return []
         arrays, maps = dict(self.named_arrays()), x.flatten(0, 2)
-        grid = (x.shape[0], x.shape[1], x.shape[2])
+        devices = _devices(arrays)
+        joint = exchange.join(labels) if self.system.learns == "labels" and labels is not None else None
+        step = _Step((x.shape[1], x.shape[2]), randomness, joint, after, exchange)
         last, found = len(self.modules_of) - 1, []
         waits = self.system.learns == "contrast" and self.system.contrast.context != "own"
         responses = []
         for index, module in enumerate(self.modules_of):
-            response = stack.respond(module, arrays, maps, self.system.blocks(index))
+            maps = maps.to(devices[module.layers[0].name])
+            response: stack.Response = _way(module).respond(module, arrays, maps, self.system.blocks(index))
             maps = response.output
+            if index == last:
+                onward(maps)
             if waits and index < last:
                 responses.append(response)
                 continue
+            top = exchange.join(response.features) if responses else None
             for at, each in [(index, response)] if not waits else enumerate([*responses, response]):
-                top = response.features if waits and at < last else None
-                learned = self._learn(at, each, arrays, grid, randomness, labels, top)
-                found.append(learned)
-                after(learned)
+                found.append(self._learn(at, each, arrays, step, top if at < last else None))
+        exchange.finish()
         return found
 
     def _learn(
@@ -131,26 +178,34 @@ class PatchNetwork(nn.Module):
         index: int,
         response: stack.Response,
         arrays: Mapping[str, Tensor],
-        grid: tuple[int, int, int],
-        randomness: np.random.Generator,
-        labels: Tensor | None,
+        step: _Step,
         top: Tensor | None,
     ) -> Learned:
-        module, features = self.modules_of[index], response.features
+        module, features = self.modules_of[index], step.exchange.join(response.features)
         name = head(module).name
         if self.system.learns == "labels":
-            if labels is None:
+            if step.labels is None:
                 raise InputError(self.system.title, "labels", None, "this system learns from labels")
+            labels = step.labels.to(features.device)
             taught = teach(features, labels, arrays[f"{name}.w_head"], arrays[f"{name}.b_head"])
             loss, share, delta = taught.loss, taught.correct, taught.delta
             changes = {f"{name}.{target}": change for target, change in taught.changes.items()}
         else:
-            pairs = draw(self.system.contrast, *grid, randomness, features)
+            images = len(features) // (step.grid[0] * step.grid[1])
+            pairs = draw(self.system.contrast, images, *step.grid, step.randomness(name), features)
+            top = None if top is None else top.to(features.device)
             loss, share, delta, changes = self._contrast(name, features, top, arrays, pairs)
-        changes |= stack.learn(module, arrays, response, delta, self.system.blocks(index))
-        for target, change in changes.items():
-            arrays[target].grad = change.neg_()
-        return Learned(index, loss, share)
+        learned = Learned(index, loss, share)
+
+        def hand_over(encoder: Changes) -> None:
+            for target, change in {**changes, **encoder}.items():
+                arrays[target].grad = change.neg_()
+            step.after(learned)
+
+        own = step.exchange.own(delta)
+        encoder = _way(module).learn(module, arrays, response, own, self.system.blocks(index))
+        step.exchange.total(encoder, hand_over)
+        return learned
 
     def _contrast(
         self, name: str, features: Tensor, top: Tensor | None, arrays: Mapping[str, Tensor], pairs: Pairs
@@ -178,6 +233,16 @@ class PatchNetwork(nn.Module):
         return sum(losses[1:], losses[0]), sum(shares[1:], shares[0]) / len(shares), delta, changes
 
 
+def _devices(arrays: Mapping[str, Tensor]) -> dict[str, torch.device]:
+    """Return where each layer's arrays are."""
+    return {name.split(".")[0]: array.device for name, array in arrays.items()}
+
+
+def _way(module: Module) -> ModuleType:
+    """Return how a module's layers respond and learn: `residual` where one is a residual block."""
+    return residual if any(layer.kind == "residual" for layer in module.layers) else stack
+
+
 def initial(network: Network, system: System, classes: int, seed: int, gain: float = 3**-0.5) -> Arrays:
     """Draw initial weights, uniform with standard deviation ``gain / sqrt(fan-in)``.
 
@@ -186,15 +251,13 @@ def initial(network: Network, system: System, classes: int, seed: int, gain: flo
     systems of one seed share their encoder.
     """
     arrays: Arrays = {}
-    for name, shape in parameters(network, system, classes).items():
-        layer, target = name.rsplit(".", 1)
-        if target == "b_head":
-            bound = arrays[f"{layer}.w_head"].shape[1] ** -0.5
-        elif target == "bias":
-            kernel = arrays[f"{layer}.w_ff"].shape
-            bound = fan_in(f"{layer}.w_ff", kernel) ** -0.5
+    shapes = parameters(network, system, classes)
+    for name, shape in shapes.items():
+        kernel = kernel_of(name)
+        if kernel is not None:
+            bound = fan_in(kernel, shapes[kernel]) ** -0.5
         else:
-            encoder = target not in ("w_pred", "w_retro", "w_top", "w_head")
+            encoder = not name.endswith((".w_pred", ".w_retro", ".w_top", ".w_head"))
             bound = (gain * 3**0.5 if encoder else 1.0) * fan_in(name, shape) ** -0.5
         arrays[name] = generator(seed, name).uniform(-bound, bound, shape).astype(np.float32)
     return arrays

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from functools import partial
 from typing import Any
 
@@ -22,6 +20,7 @@ from . import trajectory
 from .directory import RunDirectory
 from .parallel import Report, side_by_side
 from .simulate import READ
+from .versions import versions
 
 #: Worlds in the order of the table.
 WORLDS = (
@@ -78,17 +77,6 @@ def compare(run: RunDirectory) -> dict[str, Any]:
         results["lava"] = read_json(run.folder / "lava.json")
     write_json(run.folder / "results.json", results)
     return results
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that figures depend on."""
-    found = {"python": platform.python_version()}
-    for name in ("neuroclapp", "numpy", "scipy", "scikit-learn", "torch", "brian2", "lava-nc", "nir"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def _compare(run: RunDirectory, seed: int, report: Report) -> None:

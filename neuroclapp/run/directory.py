@@ -12,12 +12,6 @@ steps/NAME.json            a step that is done, its cost, and the experiment it 
 
 from __future__ import annotations
 
-import hashlib
-import resource
-import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,13 +22,13 @@ from .. import catalog
 from ..data import digits
 from ..errors import InputError, RunError
 from ..experiment import Experiment, read_experiment
-from ..files import read_json, write_json, write_text
 from ..network import Network, load_network
 from ..onchip.chip import Chip
 from ..presentations import Presentations, fixations, generator, survey
 from ..spiking.mapping import populations
 from ..spiking.populations import Populations
 from ..weights import Weights, load_weights
+from .folder import RunFolder
 
 #: The steps in their order, and the files that each writes.
 PRODUCTS: dict[str, tuple[str, ...]] = {
@@ -55,30 +49,10 @@ PRODUCTS: dict[str, tuple[str, ...]] = {
 }
 
 
-class RunDirectory:
+class RunDirectory(RunFolder):
     """One run; ``experiment``, ``network`` and the data are read when first asked for."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @classmethod
-    def create(cls, folder: Path, text: str, resume: bool) -> RunDirectory:
-        """Start a run with this experiment (TOML text), or take up the one that is there."""
-        run, path = cls(folder), folder / "experiment.toml"
-        if resume and path.is_file():
-            if path.read_text(encoding="utf-8") != text:
-                raise RunError(
-                    f"{path}: holds another experiment; run without --resume, or with another --out"
-                )
-            return run
-        if path.is_file():
-            run.clear("train")
-        elif folder.exists() and any(folder.iterdir()):
-            raise InputError(
-                "--out", "DIR", str(folder), "holds files that are not a run's; choose another directory"
-            )
-        write_text(path, text)
-        return run
+    products = PRODUCTS
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -133,42 +107,6 @@ class RunDirectory:
         """Raise where this is not a run's directory, or where its experiment does not fit."""
         _ = self.populations
 
-    def clear(self, step: str) -> None:
-        """Remove what this step and all later ones have written."""
-        names = list(PRODUCTS)
-        for name in names[names.index(step) :]:
-            for pattern in (f"steps/{name}.json", *PRODUCTS[name]):
-                for path in self.folder.glob(pattern):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256((self.folder / "experiment.toml").read_bytes()).hexdigest()[:16]
-
-    def done(self, step: str) -> bool:
-        """Return whether a step was finished for this very experiment."""
-        path = self.folder / "steps" / f"{step}.json"
-        return path.is_file() and read_json(path).get("experiment") == self.digest
-
-    def cost(self) -> dict[str, Any]:
-        """Return wall and CPU time of the steps that are done [s]."""
-        found = {path.stem: read_json(path) for path in sorted((self.folder / "steps").glob("*.json"))}
-        return {name: {k: v for k, v in stamp.items() if k != "experiment"} for name, stamp in found.items()}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[dict[str, Any]]:
-        """Mark a step as done when its block succeeds; what the block puts into the yielded dict is kept."""
-        if not (self.folder / "experiment.toml").is_file():
-            raise RunError(
-                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
-            )
-        stamp = self.folder / "steps" / f"{name}.json"
-        start, used = time.monotonic(), _cpu()
-        notes: dict[str, Any] = {}
-        yield notes
-        cost = {"wall_s": round(time.monotonic() - start, 2), "cpu_s": round(_cpu() - used, 2)}
-        write_json(stamp, {"experiment": self.digest, **cost, **notes})
-
 
 def populations_of(experiment: Experiment, network: Network, source: Path) -> Populations:
     """Map an experiment's network to spikes; what does not fit is an error that names ``source``."""
@@ -190,8 +128,3 @@ def check(experiment: Experiment, source: Path) -> None:
         raise InputError(
             source, "model", experiment.model, f"the data have {2 * digits.PIXELS} inputs, ON and OFF"
         )
-
-
-def _cpu() -> float:
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime

@@ -1,0 +1,203 @@
+"""Training of image systems: the loop, its optimiser, and checkpoints that resume to the same bits.
+
+Everything random is a function of the seed and the number of the update, so a checkpoint is the weights, the
+optimiser's moments and a number; nothing else has a state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..data.ahead import Ahead
+from ..data.patches import Batch
+from ..errors import RunError
+from ..files import written_aside
+from ..recipe import Recipe
+from .memory import keep_freed_memory
+from .patchnet import Learned, PatchNetwork, Randomness
+
+#: Updates over which losses are averaged before they are noted.
+NOTE = 50
+
+
+class Batched(Protocol):
+    """Batches by number, the same for the same number whenever they are asked for."""
+
+    @property
+    def per_epoch(self) -> int: ...
+
+    def __getitem__(self, step: int) -> Batch: ...
+
+
+@dataclass
+class History:
+    """What training noted: mean ``loss`` and ``share`` of open gates, (notes, modules), and its cost [s].
+
+    ``waited`` is the time that training waited for data.
+    """
+
+    loss: list[list[float]] = field(default_factory=list)
+    share: list[list[float]] = field(default_factory=list)
+    cpu: float = 0.0
+    wall: float = 0.0
+    waited: float = 0.0
+
+
+class Learner:
+    """A network, one Adam for each of its modules, and how far training has come."""
+
+    def __init__(self, network: PatchNetwork, recipe: Recipe) -> None:
+        self.network, self.recipe, self.done, self.history = network, recipe, 0, History()
+        self.optimisers = [self._adam(module) for module in range(len(network.modules_of))]
+
+    def _adam(self, module: int) -> torch.optim.Adam:
+        slow: list[Tensor] = []
+        fast: list[Tensor] = []
+        for name, array in self.network.of(module).items():
+            predicts = name.rsplit(".", 1)[1] in ("w_pred", "w_retro", "w_top", "w_head", "b_head")
+            (fast if predicts else slow).append(array)
+        groups: list[dict[str, Any]] = [{"params": slow, "factor": 1.0}]
+        if fast:
+            groups.append({"params": fast, "factor": self.recipe.prediction_rate})
+        return torch.optim.Adam(groups, lr=self.recipe.learning_rate, fused=True)
+
+    def update(self, batch: Batch, seed: int, updates: int) -> list[Learned]:
+        """Learn from one batch; each module's weights change, and its gradients go, as soon as they can."""
+        rate = self.recipe.rate(self.done, updates)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate * group["factor"]
+
+        def apply(learned: Learned) -> None:
+            self.optimisers[learned.module].step()
+            self.optimisers[learned.module].zero_grad(set_to_none=True)
+
+        first = next(self.network.parameters())
+        labels = None if batch.labels is None else torch.from_numpy(batch.labels).to(first.device)
+        places = torch.from_numpy(batch.patches).to(first)
+        learned = self.network.learn(places, Randomness(seed, self.done), labels, apply)
+        self.done += 1
+        return learned
+
+    def save(self, path: Path) -> None:
+        """Write weights, moments and history, whole or not at all."""
+        tensors = {name: array.detach().contiguous() for name, array in self.network.named_arrays()}
+        for name, array in self.network.named_arrays():
+            for key, value in self._state(array).items():
+                tensors[f"{name}/{key}"] = value.contiguous()
+        for key in ("loss", "share"):
+            tensors[f"history/{key}"] = torch.tensor(getattr(self.history, key), dtype=torch.float64)
+        tensors["history/cost"] = torch.tensor(
+            [self.history.cpu, self.history.wall, self.history.waited], dtype=torch.float64
+        )
+        with written_aside(path) as aside:
+            save_file(tensors, aside, metadata={"updates": str(self.done)})
+
+    def load(self, path: Path) -> None:
+        """Go back to where `save` was called; raise RunError where the file is broken or does not fit."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                done = int((file.metadata() or {})["updates"])
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            raise RunError(f"{path}: not a checkpoint ({error})") from None
+        for name, array in self.network.named_arrays():
+            if name not in kept or kept[name].shape != array.shape:
+                raise RunError(f"{path}: {name}: not the array of shape {tuple(array.shape)} that is needed")
+            array.data.copy_(kept[name])
+        self._restore({name: kept for name, kept in kept.items() if "/" in name})
+        self.done = done
+        cpu, wall, waited = kept["history/cost"].tolist()
+        loss, share = (kept[f"history/{key}"].tolist() for key in ("loss", "share"))
+        self.history = History(loss, share, cpu, wall, waited)
+
+    def _state(self, array: Tensor) -> dict[str, Tensor]:
+        for optimiser in self.optimisers:
+            if array in optimiser.state:
+                return dict(optimiser.state[array])
+        return {}
+
+    def _restore(self, kept: dict[str, Tensor]) -> None:
+        names = {id(array): name for name, array in self.network.named_arrays()}
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                for array in group["params"]:
+                    state: dict[str, Any] = {}
+                    for key in ("step", "exp_avg", "exp_avg_sq"):
+                        value = kept.get(f"{names[id(array)]}/{key}")
+                        if value is not None:
+                            like = torch.empty_like(array) if key != "step" else torch.empty_like(value)
+                            state[key] = like.copy_(value)
+                    if state:
+                        optimiser.state[array] = state
+
+
+def train(
+    learner: Learner,
+    batches: Batched,
+    seed: int,
+    kept: Path | None = None,
+    report: Callable[[int], object] = lambda done: None,
+) -> History:
+    """Train up to the recipe's last update; checkpoints go to ``kept``, from which a killed run goes on."""
+    keep_freed_memory()
+    recipe, updates = learner.recipe, learner.recipe.length(batches.per_epoch)
+    if kept is not None and kept.is_file():
+        learner.load(kept)
+    notes: list[tuple[list[Tensor], list[Tensor]]] = []
+    clock = _Clock(learner.history)
+    with Ahead(batches.__getitem__, learner.done, updates) as items:
+        for batch in items:
+            learned = learner.update(batch, seed, updates)
+            notes.append(([one.loss for one in learned], [one.share for one in learned]))
+            keeps = learner.done % recipe.checkpoint == 0 or learner.done == updates
+            if len(notes) == NOTE or keeps:
+                losses, shares = (torch.tensor(each).mean(0).tolist() for each in zip(*notes, strict=True))
+                learner.history.loss.append(losses)
+                learner.history.share.append(shares)
+                notes.clear()
+            if kept is not None and keeps:
+                clock.stop(items.waited)
+                learner.save(kept)
+            report(learner.done)
+        clock.stop(items.waited)
+    return learner.history
+
+
+class _Clock:
+    """Adds what training costs to its history."""
+
+    def __init__(self, history: History) -> None:
+        self.history, self.start = history, (history.cpu, history.wall, history.waited)
+        self.cpu, self.wall = time.process_time(), time.monotonic()
+
+    def stop(self, waited: float) -> None:
+        cpu, wall, before = self.start
+        self.history.cpu = cpu + time.process_time() - self.cpu
+        self.history.wall = wall + time.monotonic() - self.wall
+        self.history.waited = before + waited
+
+
+@torch.no_grad()
+def features(network: PatchNetwork, batches: Any, report: Callable[[int], object] = lambda done: None) -> Any:
+    """Return every layer's mean features of all images, each (images, units), from batches of places."""
+    found: list[list[NDArray[np.float32]]] = []
+    done = 0
+    first = next(network.parameters())
+    for batch in batches:
+        places = torch.from_numpy(batch.patches).to(first)
+        found.append([layer.float().cpu().numpy() for layer in network.features(places)])
+        done += len(batch.patches)
+        report(done)
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]

@@ -1,0 +1,90 @@
+"""The directory of a run of any kind, and the steps that are done in it."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from ..errors import InputError, RunError
+from ..files import read_json, write_json, write_text
+
+Run = TypeVar("Run", bound="RunFolder")
+
+
+class RunFolder:
+    """The directory of a run of any kind: its experiment, its steps, and which of them are done."""
+
+    #: The steps in their order, and the files that each writes.
+    products: ClassVar[dict[str, tuple[str, ...]]] = {}
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def create(cls: type[Run], folder: Path, text: str, resume: bool) -> Run:
+        """Start a run with this experiment (TOML text), or take up the one that is there."""
+        run, path = cls(folder), folder / "experiment.toml"
+        if resume and path.is_file():
+            if path.read_text(encoding="utf-8") != text:
+                raise RunError(
+                    f"{path}: holds another experiment; run without --resume, or with another --out"
+                )
+            return run
+        if path.is_file():
+            run.clear(next(iter(cls.products)))
+        elif folder.exists() and any(folder.iterdir()):
+            raise InputError(
+                "--out", "DIR", str(folder), "holds files that are not a run's; choose another directory"
+            )
+        write_text(path, text)
+        return run
+
+    def clear(self, step: str) -> None:
+        """Remove what this step and all later ones have written."""
+        names = list(self.products)
+        for name in names[names.index(step) :]:
+            for pattern in (f"steps/{name}.json", *self.products[name]):
+                for path in self.folder.glob(pattern):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def check(self) -> None:
+        """Raise where this is not a run's directory, or where its experiment does not fit."""
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256((self.folder / "experiment.toml").read_bytes()).hexdigest()[:16]
+
+    def done(self, step: str) -> bool:
+        """Return whether a step was finished for this very experiment."""
+        path = self.folder / "steps" / f"{step}.json"
+        return path.is_file() and read_json(path).get("experiment") == self.digest
+
+    def cost(self) -> dict[str, Any]:
+        """Return wall and CPU time of the steps that are done [s]."""
+        found = {path.stem: read_json(path) for path in sorted((self.folder / "steps").glob("*.json"))}
+        return {name: {k: v for k, v in stamp.items() if k != "experiment"} for name, stamp in found.items()}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[dict[str, Any]]:
+        """Mark a step as done when its block succeeds; what the block puts into the yielded dict is kept."""
+        if not (self.folder / "experiment.toml").is_file():
+            raise RunError(
+                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
+            )
+        stamp = self.folder / "steps" / f"{name}.json"
+        start, used = time.monotonic(), _cpu()
+        notes: dict[str, Any] = {}
+        yield notes
+        cost = {"wall_s": round(time.monotonic() - start, 2), "cpu_s": round(_cpu() - used, 2)}
+        write_json(stamp, {"experiment": self.digest, **cost, **notes})
+
+
+def _cpu() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime

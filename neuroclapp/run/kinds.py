@@ -1,0 +1,144 @@
+"""The kinds of runs: how the experiment of each is read, its directory, and its steps.
+
+A world's packages are imported only when its step is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import catalog
+from ..errors import InputError
+from .folder import RunFolder
+
+Step = Callable[[Any], object]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``load(reference, settings, path)`` returns title and resolved table, ``folder()`` its class."""
+
+    load: Callable[[str, Mapping[str, str], Path], tuple[str, dict[str, Any]]]
+    folder: Callable[[], type[RunFolder]]
+    steps: Mapping[str, Step]
+
+
+def kind_of(path: Path) -> Kind:
+    """Return the kind of the experiment in a TOML file; one without ``kind`` compares worlds."""
+    name = catalog.read_toml(path).get("kind", "worlds")
+    if name not in KINDS:
+        raise InputError(path, "kind", name, f"must be one of {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+def _load_worlds(reference: str, settings: Mapping[str, str], path: Path) -> tuple[str, dict[str, Any]]:
+    from ..experiment import load_experiment
+    from .directory import check
+
+    experiment, table = load_experiment(reference, settings)
+    check(experiment, path)
+    return experiment.title, table
+
+
+def _worlds() -> type[RunFolder]:
+    from .directory import RunDirectory
+
+    return RunDirectory
+
+
+def _load_systems(reference: str, settings: Mapping[str, str], path: Path) -> tuple[str, dict[str, Any]]:
+    from ..systems import load_systems
+    from .systems import check, images_of
+
+    experiment, table = load_systems(reference, settings)
+    check(experiment)
+    if experiment.systems:
+        images_of(experiment.data)
+    return experiment.title, table
+
+
+def _systems() -> type[RunFolder]:
+    from .systems import SystemsRun
+
+    return SystemsRun
+
+
+def _train(run: Any) -> None:
+    from .train import train
+
+    train(run)
+
+
+def _simulate(run: Any) -> None:
+    from .simulate import simulate
+
+    simulate(run)
+
+
+def _export(run: Any) -> None:
+    from .export import export
+
+    export(run)
+
+
+def _lava(run: Any) -> None:
+    from .lava import lava
+
+    lava(run)
+
+
+def _compare(run: Any) -> None:
+    from .compare import compare
+    from .table import table
+
+    print(table(compare(run)))
+
+
+def _plot(run: Any) -> None:
+    from .plot import plot
+
+    plot(run)
+
+
+def _train_systems(run: Any) -> None:
+    from .systems import train_systems
+
+    train_systems(run)
+
+
+def _compare_systems(run: Any) -> None:
+    from .systems import compare_systems
+    from .systems_table import table
+
+    print(table(compare_systems(run)))
+
+
+def _plot_systems(run: Any) -> None:
+    from .systems_plot import plot_systems
+
+    plot_systems(run)
+
+
+#: A world's run compares rates, spikes and chip; a systems' run compares systems of image encoders.
+KINDS: dict[str, Kind] = {
+    "worlds": Kind(
+        _load_worlds,
+        _worlds,
+        {
+            "train": _train,
+            "simulate": _simulate,
+            "export": _export,
+            "lava": _lava,
+            "compare": _compare,
+            "plot": _plot,
+        },
+    ),
+    "systems": Kind(
+        _load_systems,
+        _systems,
+        {"train": _train_systems, "compare": _compare_systems, "plot": _plot_systems},
+    ),
+}

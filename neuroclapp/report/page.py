@@ -1,30 +1,13 @@
-"""The report: one self-contained page with every figure and one sentence below each."""
+"""The report of a run that compares worlds: accuracy, agreement, every figure, and what it cost."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from matplotlib.figure import Figure
-
+from .document import Shown, cost_and_versions, document, pictures, table
 from .style import NAMES, TARGETS
-
-_CSS = """
-:root{color-scheme:light dark}
-body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:1.5rem}
-h1{line-height:1.2}h2{margin-top:2.5rem}
-figure{margin:1rem 0}img{max-width:100%;background:white;border-radius:4px}
-figcaption{margin-top:.3rem}
-.wide{overflow-x:auto}
-table{border-collapse:collapse;font-size:.9rem}
-td,th{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #8884;white-space:nowrap}
-td:first-child,th:first-child{text-align:left}
-code{font-size:.9em}
-"""
 
 _IDEAS = (
     "<b>CLAPP</b> trains each layer by itself: it predicts its own next activity, and a weight changes by the "
@@ -39,59 +22,32 @@ _IDEAS = (
 )
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A figure with its file name, heading, and the sentence that says what to see."""
-
-    name: str
-    heading: str
-    figure: Figure
-    sentence: str
-
-
-def png(made: Figure) -> bytes:
-    """Return a figure as PNG."""
-    buffer = io.BytesIO()
-    made.savefig(buffer, format="png", dpi=150)
-    return buffer.getvalue()
-
-
 def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command: str) -> str:
     """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
     title = escape(results["experiment"])
     seeds = ", ".join(map(str, results["seeds"]))
     parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>",
-        f"<meta name=viewport content='width=device-width,initial-scale=1'><style>{_CSS}</style>",
         f"<h1>{title}</h1><p>Seeds {seeds}; figures are means over seeds with the 95 % interval of the mean.</p>",
         "<ul>" + "".join(f"<li>{idea}</li>" for idea in _IDEAS) + "</ul>",
         "<h2>Test accuracy</h2>" + _accuracy(results),
         "<h2>Agreement of spikes with the rule</h2>" + _agreement(results),
+        *pictures(shown),
     ]
-    for one, picture in shown:
-        data = base64.b64encode(picture).decode("ascii")
-        parts.append(
-            f"<h2>{escape(one.heading)}</h2><figure><img alt='{escape(one.heading, quote=True)}' "
-            f"src='data:image/png;base64,{data}'><figcaption>{escape(one.sentence)}</figcaption></figure>"
-        )
     if "lava" in results:
         rows = [[str(name).replace("_", " "), _plain(value)] for name, value in results["lava"].items()]
         parts += [
             "<h2>Lava</h2>",
-            _table(["figure", "value"], rows),
+            table(["figure", "value"], rows),
             "<p>The exported files alone build these Lava processes; spike mismatches are counted packet by packet "
             "against Brian2, and the update cosine is that of the weight change against the count-based rule.</p>",
         ]
-    cost = [[name, f"{step['wall_s']:.1f}", f"{step['cpu_s']:.1f}"] for name, step in results["cost"].items()]
     parts += [
-        "<h2>Cost</h2>" + _table(["step", "wall [s]", "CPU [s]"], cost),
-        "<h2>Versions</h2>"
-        + _table(["package", "version"], [list(pair) for pair in results["versions"].items()]),
+        *cost_and_versions(results),
         f"<h2>Again</h2><p><code>{escape(command)}</code> makes this run. Its directory holds "
         "<code>experiment.toml</code>, <code>results.json</code>, the exchange files <code>network.nir</code> and "
-        "<code>plasticity.json</code>, <code>figures/</code>, and weights and trajectories by seed.</p></html>",
+        "<code>plasticity.json</code>, <code>figures/</code>, and weights and trajectories by seed.</p>",
     ]
-    return "\n".join(parts)
+    return document(results["experiment"], parts)
 
 
 def _accuracy(results: dict[str, Any]) -> str:
@@ -107,7 +63,7 @@ def _accuracy(results: dict[str, Any]) -> str:
             each = [f"{mean:.1f} &plusmn; {interval:.1f}" for mean, interval in pairs]
             cells += each if len(each) == len(layers) else [*each, *[""] * (len(layers) - len(each))]
         rows.append([escape(NAMES[world]), *cells])
-    return _table(header, rows, escaped=True)
+    return table(header, rows, escaped=True)
 
 
 _FIGURES = {
@@ -137,14 +93,7 @@ def _agreement(results: dict[str, Any]) -> str:
         for title, figure in by_target.items():
             pairs = zip(figure["mean"], figure["interval"], strict=True)
             rows.append([title, *(f"{mean:.4f} ± {interval:.4f}" for mean, interval in pairs)])
-    return _table(["", *results["layers"]], rows)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], escaped: bool = False) -> str:
-    clean = str if escaped else escape
-    head = "".join(f"<th>{clean(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{clean(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+    return table(["", *results["layers"]], rows)
 
 
 def _plain(value: Any) -> str:

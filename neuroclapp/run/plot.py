@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..errors import RunError
-from ..files import read_json, write_text, written_aside
-from ..progress import Progress
+from ..files import read_json, write_text
 from ..report.accuracy import accuracy
 from ..report.agreement import agreement
+from ..report.document import Shown
 from ..report.gates import Gates, gates, score_scatter
-from ..report.page import Shown, page, png
+from ..report.page import page
 from ..report.raster import Spikes, Steps, raster
 from ..report.weights import Moving, matrices, norms, receptive_fields, single_weights, trajectories
 from .directory import RunDirectory
+from .draw import draw
 from .trajectory import open_trajectory
 
 
@@ -28,15 +28,7 @@ def plot(run: RunDirectory) -> None:
         raise RunError(f"{path}: no such file; run: neuroclapp compare {run.folder}")
     results = read_json(path)
     with run.step("plot"):
-        shutil.rmtree(run.folder / "figures", ignore_errors=True)
-        shown = []
-        with Progress("figures", 9) as progress:
-            for one in _figures(run, results):
-                picture = png(one.figure)
-                with written_aside(run.folder / "figures" / f"{one.name}.png") as aside:
-                    aside.write_bytes(picture)
-                shown.append((one, picture))
-                progress(len(shown))
+        shown = draw(run.folder, _figures(run, results), 9)
         write_text(run.folder / "report.html", page(results, shown, f"neuroclapp run {run.folder.name}"))
 
 

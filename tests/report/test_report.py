@@ -8,8 +8,9 @@ import pytest
 from neuroclapp.network import Layer, Network
 from neuroclapp.report.accuracy import accuracy
 from neuroclapp.report.agreement import agreement
+from neuroclapp.report.document import Shown, png
 from neuroclapp.report.gates import Gates, gates, score_scatter
-from neuroclapp.report.page import Shown, page, png
+from neuroclapp.report.page import page
 from neuroclapp.report.raster import Spikes, Steps, raster
 from neuroclapp.report.style import NAMES
 from neuroclapp.report.weights import Moving, matrices, norms, receptive_fields, single_weights, trajectories

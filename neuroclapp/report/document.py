@@ -1,0 +1,81 @@
+"""What every report is made of: one self-contained page, its tables, and figures with a sentence each."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from matplotlib.figure import Figure
+
+_CSS = """
+:root{color-scheme:light dark}
+body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:1.5rem}
+h1{line-height:1.2}h2{margin-top:2.5rem}
+figure{margin:1rem 0}img{max-width:100%;background:white;border-radius:4px}
+figcaption{margin-top:.3rem}
+.wide{overflow-x:auto}
+table{border-collapse:collapse;font-size:.9rem}
+td,th{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #8884;white-space:nowrap}
+td:first-child,th:first-child{text-align:left}
+code{font-size:.9em}
+"""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure with its file name, heading, and the sentence that says what to see."""
+
+    name: str
+    heading: str
+    figure: Figure
+    sentence: str
+
+
+def png(made: Figure) -> bytes:
+    """Return a figure as PNG."""
+    buffer = io.BytesIO()
+    made.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """Return a page of HTML that asks for nothing from elsewhere; ``parts`` are HTML, ``title`` is text."""
+    head = [
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>",
+        f"<meta name=viewport content='width=device-width,initial-scale=1'><style>{_CSS}</style>",
+    ]
+    return "\n".join([*head, *parts]) + "</html>"
+
+
+def pictures(shown: Sequence[tuple[Shown, bytes]]) -> list[str]:
+    """Return each figure, paired with its PNG, under its heading."""
+    parts = []
+    for one, picture in shown:
+        data = base64.b64encode(picture).decode("ascii")
+        parts.append(
+            f"<h2>{escape(one.heading)}</h2><figure><img alt='{escape(one.heading, quote=True)}' "
+            f"src='data:image/png;base64,{data}'><figcaption>{escape(one.sentence)}</figcaption></figure>"
+        )
+    return parts
+
+
+def cost_and_versions(results: dict[str, Any]) -> list[str]:
+    """Return what the steps of a run cost, and the versions that made it."""
+    cost = [[name, f"{step['wall_s']:.1f}", f"{step['cpu_s']:.1f}"] for name, step in results["cost"].items()]
+    return [
+        "<h2>Cost</h2>" + table(["step", "wall [s]", "CPU [s]"], cost),
+        "<h2>Versions</h2>"
+        + table(["package", "version"], [list(pair) for pair in results["versions"].items()]),
+    ]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], escaped: bool = False) -> str:
+    """Return a table; cells are text, or HTML if they are ``escaped`` already."""
+    clean = str if escaped else escape
+    head = "".join(f"<th>{clean(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{clean(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"

@@ -1,0 +1,115 @@
+"""The report of a run of image systems: their table, every figure, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from ..data import SETS
+from .document import Shown, cost_and_versions, document, pictures, table
+from .systems import DATA, PAPER, data_name
+
+Columns = tuple[list[str], list[list[str]]]
+
+
+def columns(results: dict[str, Any]) -> Columns:
+    """Return header and rows of the table of systems: means with the half-width of the 95 % interval."""
+    systems = results["systems"]
+    against = systems.get(results["against"])
+    minus = against["title"] if against else results["against"]
+    header = [
+        "system",
+        "paper [%]",
+        "ours, top layer [%]",
+        "best layer on validation [%]",
+        f"minus {minus}, paired [points]",
+        "updates",
+        "CPU [min]",
+        "seeds",
+    ]
+    rows = []
+    for one in systems.values():
+        validation = one["validation"]["mean"]
+        best = validation.index(max(validation))
+        rows.append(
+            [
+                one["title"],
+                "-" if one["published"] is None else f"{one['published']:.1f}",
+                figure_of(one["test"], -1),
+                f"{figure_of(one['test'], best)}, {one['layers'][best]}",
+                figure_of(one["minus_reference"], -1, "+") if "minus_reference" in one else "-",
+                str(one["updates"]),
+                f"{one['cpu_minutes']['mean']:.1f}",
+                _listed(one["seeds"]),
+            ]
+        )
+    return header, rows
+
+
+def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command: str) -> str:
+    """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
+    systems = results["systems"]
+    parts = [f"<h1>{escape(results['experiment'])}</h1>"]
+    if systems:
+        parts += [
+            f"<p>{escape(' '.join(_facts(results)))}</p>",
+            "<h2>Systems</h2>" + table(*columns(results)),
+        ]
+        parts.append(
+            "<p>All accuracies are those of a linear readout of frozen features on test images. The best "
+            "layer is the one with the highest accuracy on validation images. CPU time is that of training "
+            "one seed, also where a run beside this one has trained it.</p>"
+        )
+    parts += pictures(shown)
+    parts += cost_and_versions(results)
+    waited = max((one["waited_share"] for one in systems.values()), default=0.0)
+    if systems:
+        parts.append(f"<p>Training waited for data at most {100 * waited:.1f} % of its time.</p>")
+    parts.append(
+        f"<h2>Again</h2><p><code>{escape(command)}</code> makes this run; values set besides stand in "
+        "<code>experiment.toml</code> of its directory, which is itself an experiment that can be run. "
+        "<code>results.json</code> holds all values of this page, <code>figures/</code> its figures, and "
+        "<code>scores/</code> each system with each seed.</p>"
+    )
+    return document(results["experiment"], parts)
+
+
+def figure_of(values: dict[str, Any], layer: int, sign: str = "") -> str:
+    """Return a layer's mean with its 95 % interval; one seed has none."""
+    mean = f"{values['mean'][layer]:{sign}.1f}"
+    return f"{mean} ± {values['interval'][layer]:.1f}" if len(values["per_seed"]) > 1 else mean
+
+
+def comparable(results: dict[str, Any]) -> str:
+    """Say whether the paper's values can be compared with these."""
+    if results["data"] == PAPER:
+        return "The paper's values are for the same data set at its own length of training."
+    return (
+        f"The paper's values are for {DATA[PAPER]}; {data_name(results)} is a stand-in with other images, "
+        "so its accuracies are not comparable with the paper's, and only how systems differ can be."
+    )
+
+
+def _facts(results: dict[str, Any]) -> list[str]:
+    systems = results["systems"].values()
+    seeds = sorted({seed for one in systems for seed in one["seeds"]})
+    everywhere = all(one["seeds"] == seeds for one in systems)
+    about = f" ({SETS[results['data']]})" if results["data"] in SETS else ""
+    facts = [
+        f"Data: {data_name(results)}{about}.",
+        f"Scale: {results['scale']}.",
+        f"Seeds: {_listed(seeds)}{'' if everywhere else ' (not all for every system)'}.",
+    ]
+    if any(len(one["seeds"]) > 1 for one in systems):
+        facts.append("Values are means over seeds with the 95 % interval of the mean.")
+    if any(one["published"] is not None for one in systems):
+        facts.append(comparable(results))
+    return facts
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    """Return seeds as text, a run of more than three of them by its ends."""
+    if len(seeds) > 3 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]}-{seeds[-1]}"
+    return ", ".join(map(str, seeds))

@@ -1,0 +1,36 @@
+"""``results.json`` of image systems as a table for the terminal."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import Any
+
+from ..report.systems import data_name
+from ..report.systems_page import columns, comparable
+
+#: The width of a header's cell, which is wrapped, and of a system's title.
+_HEADER, _TITLE = 18, 44
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the systems of a run as text: means with 95 % intervals over seeds."""
+    header, rows = columns(results)
+    heads = [wrap(cell, _HEADER) for cell in header]
+    tall = max(map(len, heads))
+    lines = [[*[""] * (tall - len(head)), *head] for head in heads]
+    cells = [list(line) for line in zip(*lines, strict=True)]
+    for row in rows:
+        first, *rest = wrap(row[0], _TITLE) or [""]
+        cells += [[first, *row[1:]], *([f"  {line}", *[""] * (len(row) - 1)] for line in rest)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    text = [f"{results['experiment']}: {data_name(results)}, scale {results['scale']}", ""]
+    for place, row in enumerate(cells):
+        parts = [row[0].ljust(widths[0])]
+        parts += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        text.append("  ".join(parts).rstrip())
+        if place == tall - 1:
+            text.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
+    if any(one["published"] is not None for one in results["systems"].values()):
+        text += ["", comparable(results)]
+    cost = sum(step["wall_s"] for step in results["cost"].values())
+    return "\n".join([*text, "", f"wall time of all steps: {cost:.0f} s"])

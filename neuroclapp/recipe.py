@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import cos, pi
 from typing import Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from .catalog import DESCRIPTION
@@ -16,7 +16,7 @@ class Recipe:
     """Training with Adam, as a table of values.
 
     ``epochs`` passes over the images, or ``updates`` if it is given. ``columns`` of patches are taken from
-    each image at random (left out: all); predictions stay in a column, so fewer columns are an unbiased
+    each image at random (0: all); predictions stay in a column, so fewer columns are an unbiased
     sample of the same loss. ``prediction_rate`` multiplies the learning rate of prediction weights and heads;
     ``decay = "cosine"`` brings all rates to zero at the end, after ``warmup`` updates of a linear rise.
     ``gain`` of the initial weights: see `neuroclapp.rate.patchnet.initial`. ``precision`` is that of
@@ -26,7 +26,7 @@ class Recipe:
     epochs: PositiveFloat = 300.0
     updates: PositiveInt | None = None
     batch: PositiveInt = 32
-    columns: PositiveInt | None = None
+    columns: NonNegativeInt = 0
     learning_rate: PositiveFloat = 2e-4
     prediction_rate: PositiveFloat = 1.0
     decay: Literal["constant", "cosine"] = "constant"

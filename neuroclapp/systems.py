@@ -2,6 +2,7 @@
 
 In a TOML file ``recipe`` and ``contrast`` stand once for all systems, and each system may replace single
 values; ``scales.NAME`` replaces values of the whole experiment, ``scales.NAME.rows.SYSTEM`` of one system.
+``like`` names another experiment, from which everything is taken that the file leaves out.
 """
 
 from __future__ import annotations
@@ -151,6 +152,26 @@ def resolve(table: Mapping[str, Any], source: object) -> dict[str, Any]:
     return resolved
 
 
+def inherit(table: Mapping[str, Any], source: object) -> dict[str, Any]:
+    """Fill what an experiment leaves out from the one that it names with ``like``: values, scales, systems.
+
+    Only the systems that it lists are taken, by name; title and figures are its own.
+    """
+    if "like" not in table:
+        return dict(table)
+    if not isinstance(table["like"], str):
+        raise InputError(source, "like", table["like"], "must be the name of an experiment, or a path")
+    path = catalog.find("experiments", table["like"])
+    base = inherit(catalog.read_toml(path), path)
+    known = {row.get("name"): row for row in base.pop("systems", [])}
+    own = json.loads(json.dumps({key: value for key, value in table.items() if key != "like"}))
+    own["systems"] = [_merged(known.get(row.get("name"), {}), row) for row in own.get("systems", [])]
+    listed = {row.get("name") for row in own["systems"]}
+    for scale in base.get("scales", {}).values():
+        scale["rows"] = {name: row for name, row in scale.get("rows", {}).items() if name in listed}
+    return _merged({key: value for key, value in base.items() if key not in ("title", "figures")}, own)
+
+
 def load_systems(
     reference: str, settings: Mapping[str, str] | None = None
 ) -> tuple[SystemsExperiment, dict[str, Any]]:
@@ -160,7 +181,7 @@ def load_systems(
     systems, ``--set systems.clapp.recipe.updates=100`` for one.
     """
     path = catalog.find("experiments", reference)
-    table = catalog.read_toml(path)
+    table = inherit(catalog.read_toml(path), path)
     settings = dict(settings or {})
     if "scale" in settings:
         table = catalog.with_settings(table, {"scale": settings.pop("scale")})

@@ -14,7 +14,17 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 #: Each part, and the parts that it may import besides itself.
 BASE = {"errors", "units", "files", "progress"}
-DESCRIPTIONS = {"catalog", "network", "plasticity", "presentations", "weights", "data"}
+DESCRIPTIONS = {
+    "catalog",
+    "network",
+    "plasticity",
+    "presentations",
+    "weights",
+    "data",
+    "objective",
+    "recipe",
+    "systems",
+}
 WORLDS = {"rate", "spiking", "onchip"}
 ALLOWED = {
     **dict.fromkeys(BASE, BASE),

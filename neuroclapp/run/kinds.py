@@ -28,7 +28,8 @@ class Kind:
 
 def kind_of(path: Path) -> Kind:
     """Return the kind of the experiment in a TOML file; one without ``kind`` compares worlds."""
-    name = catalog.read_toml(path).get("kind", "worlds")
+    table = catalog.read_toml(path)
+    name = table.get("kind", "systems" if "like" in table else "worlds")
     if name not in KINDS:
         raise InputError(path, "kind", name, f"must be one of {', '.join(KINDS)}")
     return KINDS[name]

@@ -93,7 +93,7 @@ class SystemsRun(RunFolder):
         if row.learns == "contrast" and row.contrast.task == "views":
             augmentation = self.experiment.augmentation
             return Views(part, data, images.statistics, recipe.batch, seed, augmentation)
-        return Batches(part, data, images.statistics, recipe.batch, seed, recipe.columns)
+        return Batches(part, data, images.statistics, recipe.batch, seed, recipe.columns or None)
 
 
 @lru_cache(maxsize=1)
@@ -110,8 +110,10 @@ def check(experiment: SystemsExperiment) -> None:
         try:
             parameters(network, row.system, classes=2)
             if row.learns == "contrast":
-                columns = row.recipe.columns or places[1]
-                groups(row.contrast, places[0], columns)
+                views = row.contrast.task == "views"
+                if row.contrast.task == "around" and row.recipe.columns:
+                    raise ValueError("task = 'around' needs all columns of patches: recipe.columns = 0")
+                groups(row.contrast, *((2, 1) if views else (places[0], row.recipe.columns or places[1])))
         except ValueError as error:
             raise InputError(experiment.title, f"systems.{row.name}", row.title, str(error)) from None
 

@@ -8,14 +8,24 @@ from neuroclapp.errors import InputError
 from neuroclapp.experiment import Experiment, load_experiment
 from neuroclapp.network import Network, load_network
 from neuroclapp.onchip.chip import Chip
+from neuroclapp.run.kinds import KINDS as KINDS_OF_RUNS
+from neuroclapp.run.kinds import kind_of
+from neuroclapp.systems import load_systems
 
-KINDS = {"models": Network, "hardware": Chip, "experiments": Experiment}
+KINDS = {"models": Network, "hardware": Chip}
 ENTRIES = [(kind, name) for kind in KINDS for name in catalog.names(kind)]
+LOADERS = {KINDS_OF_RUNS["worlds"]: load_experiment, KINDS_OF_RUNS["systems"]: load_systems}
 
 
 @pytest.mark.parametrize(("kind", "name"), ENTRIES)
 def test_every_entry_loads_and_has_a_title(kind, name):
     assert catalog.load(kind, name, KINDS[kind]).title
+
+
+@pytest.mark.parametrize("name", catalog.names("experiments"))
+def test_every_experiment_loads_as_its_kind(name):
+    load = LOADERS[kind_of(catalog.find("experiments", name))]
+    assert load(name)[0].title
 
 
 def test_the_catalogue_holds_what_the_quickstart_needs():

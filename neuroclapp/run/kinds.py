@@ -17,7 +17,7 @@ from .folder import RunFolder
 Step = Callable[[Any], object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
     """``load(reference, settings, path)`` returns title and resolved table, ``folder()`` its class."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -84,6 +84,17 @@ def load(kind: Kind, reference: str, description: type[T]) -> T:
     """Read one catalogue entry."""
     path = find(kind, reference)
     return describe(read_toml(path), description, path)
+
+
+def settings_of(texts: Sequence[str]) -> dict[str, str]:
+    """Return what ``--set KEY=VALUE`` says, value by dotted key."""
+    settings = {}
+    for setting in texts:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise InputError("--set", "KEY=VALUE", setting, "must be a dotted key, '=', and a value")
+        settings[key] = value
+    return settings
 
 
 def with_settings(data: dict[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import tomli_w
 
 from . import __version__, catalog
-from .errors import InputError, NeuroclappError, RunError
+from .errors import NeuroclappError, RunError
 from .run.kinds import kind_of
 
 
@@ -79,12 +79,7 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    settings = {}
-    for setting in options.set:
-        key, equals, value = setting.partition("=")
-        if not equals or not key:
-            raise InputError("--set", "KEY=VALUE", setting, "must be a dotted key, '=', and a value")
-        settings[key] = value
+    settings = catalog.settings_of(options.set)
     path = catalog.find("experiments", options.experiment)
     kind = kind_of(path)
     title, table = kind.load(options.experiment, settings, path)

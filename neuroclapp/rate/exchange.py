@@ -25,7 +25,13 @@ Item = TypeVar("Item")
 
 
 class Exchange(Protocol):
-    """What a module needs from the processes that hold the other images of its batch."""
+    """What a module needs from the processes that hold the other images of its batch.
+
+    This process is number ``rank`` of ``count``.
+    """
+
+    rank: int
+    count: int
 
     def join(self, x: Tensor) -> Tensor:
         """Return the rows of all processes in the order of the joint batch."""
@@ -42,6 +48,8 @@ class Exchange(Protocol):
 
 class Alone:
     """The whole batch is here."""
+
+    rank, count = 0, 1
 
     def join(self, x: Tensor) -> Tensor:
         return x

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +25,7 @@ from ..data.patches import Batch
 from ..errors import RunError
 from ..files import written_aside
 from ..recipe import Recipe
+from .exchange import ALONE, Exchange, share_of_batch
 from .memory import keep_freed_memory
 from .patchnet import Learned, PatchNetwork, Randomness
 
@@ -72,8 +74,12 @@ class Learner:
             groups.append({"params": fast, "factor": self.recipe.prediction_rate})
         return torch.optim.Adam(groups, lr=self.recipe.learning_rate, fused=True)
 
-    def update(self, batch: Batch, seed: int, updates: int) -> list[Learned]:
-        """Learn from one batch; each module's weights change, and its gradients go, as soon as they can."""
+    def update(self, batch: Batch, seed: int, updates: int, exchange: Exchange = ALONE) -> list[Learned]:
+        """Learn from one batch; each module's weights change, and its gradients go, as soon as they can.
+
+        With ``exchange``, ``batch`` is the joint batch of all processes, and this one learns from its share.
+        """
+        batch = share_of_batch(batch, exchange.rank, exchange.count)
         rate = self.recipe.rate(self.done, updates)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
@@ -86,7 +92,7 @@ class Learner:
         first = next(self.network.parameters())
         labels = None if batch.labels is None else torch.from_numpy(batch.labels).to(first.device)
         places = torch.from_numpy(batch.patches).to(first)
-        learned = self.network.learn(places, Randomness(seed, self.done), labels, apply)
+        learned = self.network.learn(places, Randomness(seed, self.done), labels, apply, exchange)
         self.done += 1
         return learned
 
@@ -112,11 +118,18 @@ class Learner:
                 done = int((file.metadata() or {})["updates"])
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise RunError(f"{path}: not a checkpoint ({error})") from None
+        needed: dict[str, tuple[int, ...]] = {"history/cost": (3,)}
         for name, array in self.network.named_arrays():
-            if name not in kept or kept[name].shape != array.shape:
-                raise RunError(f"{path}: {name}: not the array of shape {tuple(array.shape)} that is needed")
+            moments = {"step": (), "exp_avg": array.shape, "exp_avg_sq": array.shape} if done else {}
+            needed |= {name: array.shape, **{f"{name}/{key}": shape for key, shape in moments.items()}}
+        for name, shape in needed.items():
+            if name not in kept or kept[name].shape != shape:
+                raise RunError(f"{path}: {name}: not the array of shape {tuple(shape)} that is needed")
+        if not {"history/loss", "history/share"} <= set(kept):
+            raise RunError(f"{path}: not a checkpoint (no history of losses)")
+        for name, array in self.network.named_arrays():
             array.data.copy_(kept[name])
-        self._restore({name: kept for name, kept in kept.items() if "/" in name})
+        self._restore(kept)
         self.done = done
         cpu, wall, waited = kept["history/cost"].tolist()
         loss, share = (kept[f"history/{key}"].tolist() for key in ("loss", "share"))
@@ -131,14 +144,15 @@ class Learner:
     def _restore(self, kept: dict[str, Tensor]) -> None:
         names = {id(array): name for name, array in self.network.named_arrays()}
         for optimiser in self.optimisers:
+            optimiser.state.clear()
             for group in optimiser.param_groups:
                 for array in group["params"]:
                     state: dict[str, Any] = {}
                     for key in ("step", "exp_avg", "exp_avg_sq"):
                         value = kept.get(f"{names[id(array)]}/{key}")
                         if value is not None:
-                            like = torch.empty_like(array) if key != "step" else torch.empty_like(value)
-                            state[key] = like.copy_(value)
+                            alike = torch.empty_like(value if key == "step" else array, device=array.device)
+                            state[key] = alike.copy_(value)
                     if state:
                         optimiser.state[array] = state
 
@@ -149,8 +163,12 @@ def train(
     seed: int,
     kept: Path | None = None,
     report: Callable[[int], object] = lambda done: None,
+    exchange: Exchange = ALONE,
 ) -> History:
-    """Train up to the recipe's last update; checkpoints go to ``kept``, from which a killed run goes on."""
+    """Train up to the recipe's last update; checkpoints go to ``kept``, from which a killed run goes on.
+
+    With ``exchange``, all its processes call this alike, and the first of them writes the checkpoints.
+    """
     keep_freed_memory()
     recipe, updates = learner.recipe, learner.recipe.length(batches.per_epoch)
     if kept is not None and kept.is_file():
@@ -159,7 +177,7 @@ def train(
     clock = _Clock(learner.history)
     with Ahead(batches.__getitem__, learner.done, updates) as items:
         for batch in items:
-            learned = learner.update(batch, seed, updates)
+            learned = learner.update(batch, seed, updates, exchange)
             notes.append(([one.loss for one in learned], [one.share for one in learned]))
             keeps = learner.done % recipe.checkpoint == 0 or learner.done == updates
             if len(notes) == NOTE or keeps:
@@ -167,9 +185,14 @@ def train(
                 learner.history.loss.append(losses)
                 learner.history.share.append(shares)
                 notes.clear()
+                if not all(map(isfinite, losses)):
+                    where = f"{kept}: " if kept is not None else ""
+                    raise RunError(f"{where}losses {losses} of update {learner.done} are not finite; "
+                                   f"learning_rate = {recipe.learning_rate} may be too large")  # fmt: skip
             if kept is not None and keeps:
                 clock.stop(items.waited)
-                learner.save(kept)
+                if exchange.rank == 0:
+                    learner.save(kept)
             report(learner.done)
         clock.stop(items.waited)
     return learner.history

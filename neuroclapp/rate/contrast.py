@@ -83,7 +83,7 @@ def compare(
         else:
             backward = w_pred.transpose(1, 2) if w_retro is None else w_retro
             r = _through(backward, mixed[product.gate], pairs)
-            delta.index_add_(0, pairs.context, product.coefficient * r)
+            delta.index_add_(0, pairs.context, r, alpha=product.coefficient)
     for target in ("w_pred", "w_retro"):
         if target in plasticity.targets:
             (product,) = plasticity.rule(target).products
@@ -133,5 +133,5 @@ def _outer(first: Tensor, second: Tensor, pairs: Pairs, like: Tensor | None, fac
         raise ValueError("a split W_pred needs w_retro")
     change = torch.zeros_like(like)
     for k, begin, end in pairs.bounds:
-        change[k] += matmul(factor * first[begin:end].T, second[begin:end].T)
-    return change
+        change[k] += matmul(first[begin:end].T, second[begin:end].T)
+    return change.mul_(factor) if factor != 1 else change

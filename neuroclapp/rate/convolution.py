@@ -1,8 +1,8 @@
 """Convolution and its two gradients, as plain functions, each by the fastest way at hand.
 
 Maps are (images, channels, height, width) in channels-last order, kernels (units, channels, kernel, kernel).
-Where a map is smaller than the kernel most taps fall into the padding: there a convolution is a sum over the
-taps that do not, each a matrix product.
+Where a map is hardly larger than the kernel many taps fall into the padding: there a convolution is a sum
+over the taps that do not, each a matrix product.
 """
 
 from __future__ import annotations
@@ -66,6 +66,16 @@ def kernel_change(layer: Layer, delta: Tensor, x: Tensor, w: Tensor) -> tuple[Te
 
 def input_change(layer: Layer, delta: Tensor, x: Tensor, w: Tensor) -> Tensor:
     """Return ``delta`` carried back through the kernel, (images, channels, height, width)."""
+    if _small(layer, x):
+        images, channels, height, width = x.shape
+        post = delta.permute(0, 2, 3, 1)
+        reach = torch.zeros((images, height, width, channels), dtype=x.dtype, device=x.device)
+        for kernel_y, kernel_x, y, x_, from_y, from_x in _taps(layer, height, width):
+            sent = post[:, y, x_].reshape(-1, len(w))
+            reach[:, from_y, from_x] += matmul(sent, w[:, :, kernel_y, kernel_x].contiguous().T).view(
+                images, y.stop - y.start, x_.stop - x_.start, channels
+            )
+        return reach.permute(0, 3, 1, 2)
     result, _, _ = torch.ops.aten.convolution_backward(
         delta, x, w, None, _pair(layer.stride), _pair(layer.padding), [1, 1], False, [0, 0], 1,
         [True, False, False],
@@ -78,9 +88,13 @@ def _pair(value: int) -> list[int]:
 
 
 def _small(layer: Layer, x: Tensor) -> bool:
-    """Return whether the map is smaller than the kernel, and there are channels enough to multiply."""
-    same = layer.stride == 1 and 2 * layer.padding == layer.kernel - 1
-    return same and max(x.shape[2:]) < layer.kernel and x.shape[1] >= 256 and x.dtype != torch.bfloat16
+    """Return whether so many taps fall into the padding that products of the others are faster.
+
+    There must be channels enough to multiply.
+    """
+    same = layer.kernel > 1 and layer.stride == 1 and 2 * layer.padding == layer.kernel - 1
+    few = max(x.shape[2:]) <= layer.kernel + 1 and x.shape[1] >= 256
+    return same and few and x.dtype != torch.bfloat16 and x.device.type == "cpu"
 
 
 def _taps(layer: Layer, height: int, width: int) -> Iterator[tuple[int, int, slice, slice, slice, slice]]:

@@ -17,7 +17,7 @@ from torch.nn.functional import linear
 
 from ..network import Layer, Module
 from .convolution import CHANNELS_LAST, channels_last
-from .stack import Arrays, Held, Response, averages, chunks, joined, parts, spread
+from .stack import Arrays, Held, Response, averages, joined, parts, spread
 
 
 def respond(module: Module, arrays: Arrays, x: Tensor, blocks: int = 1, keep: bool = True) -> Response:
@@ -31,7 +31,8 @@ def respond(module: Module, arrays: Arrays, x: Tensor, blocks: int = 1, keep: bo
     with torch.no_grad():
         for layer in module.layers:
             own, largest = _own(layer, arrays, x), _largest(layer, x)
-            z = joined([_forward(layer, own, x[part]) for part in parts(len(x), largest)])
+            pieces = parts(len(x), largest, _numbers(own))
+            z = joined([_forward(layer, own, x[part]) for part in pieces])
             one = Held(x, z, None, largest)
             held = [*held, one] if keep else [one]
             x = z
@@ -47,7 +48,7 @@ def learn(
     for index in reversed(range(len(module.layers))):
         layer, held = module.layers[index], response.held[index]
         own, below = _own(layer, arrays, held.x), []
-        for part in chunks(held):
+        for part in parts(len(held.x), held.unpooled, _numbers(own)):
             found, lower = _backward(layer, own, held.x[part], reach[part], further=index > 0)
             for target, change in found.items():
                 name = f"{layer.name}.{target}"
@@ -91,6 +92,10 @@ def _forward(layer: Layer, own: Mapping[str, Tensor], x: Tensor) -> Tensor:
 def _own(layer: Layer, arrays: Arrays, x: Tensor) -> dict[str, Tensor]:
     """Return a layer's arrays by their names in the layer, for maps ``x`` below it."""
     return {target: arrays[f"{layer.name}.{target}"] for target in layer.arrays(tuple(x.shape[1:]))}
+
+
+def _numbers(own: Mapping[str, Tensor]) -> int:
+    return sum(array.numel() for array in own.values())
 
 
 def _largest(layer: Layer, x: Tensor) -> tuple[int, ...]:

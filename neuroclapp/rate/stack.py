@@ -17,8 +17,9 @@ from torch import Tensor
 from ..network import Layer, Module
 from .convolution import CHANNELS_LAST, channels_last, convolve, input_change, kernel_change
 
-#: Largest activity of a layer before pooling that is held at once [numbers].
-CHUNK = 2**21
+#: Largest activity of a layer before pooling that is held at once [numbers], unless its kernel is larger.
+#: More would not stay in the processor's cache.
+CHUNK = 2**19
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def learn(
         w = _kernel(array)
         change: tuple[Tensor, Tensor] | None = None
         below: list[Tensor] = []
-        for part in chunks(held):
+        for part in parts(len(held.x), held.unpooled, w.numel()):
             reached = _before(layer, held, part, reach[part])
             kernel, bias = kernel_change(layer, reached, held.x[part], w)
             change = (kernel, bias) if change is None else (change[0].add_(kernel), change[1].add_(bias))
@@ -107,18 +108,18 @@ def _respond(layer: Layer, x: Tensor, w: Tensor, bias: Tensor | None, keep: bool
     if layer.pool == 1:
         z = _rho(layer, convolve(layer, x, w, bias))
         return Held(x, z, None, tuple(z.shape))
-    pooled, winners, shape = [], [], (len(x), *layer.output(tuple(x.shape[1:])))
-    unpooled = (shape[0], shape[1], *_sides(layer, x))
-    for part in parts(len(x), unpooled):
-        a = _rho(layer, convolve(layer, x[part], w, bias))
-        if keep:
-            z, winner = torch.nn.functional.max_pool2d(a, layer.pool, return_indices=True)
-            small = unpooled[2] * unpooled[3] <= 256
-            winners.append(winner.to(torch.uint8 if small else torch.int32))
+    shape = (len(x), *layer.output(tuple(x.shape[1:])))
+    unpooled = (*shape[:2], *_sides(layer, x))
+    z = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=CHANNELS_LAST)
+    small = unpooled[2] * unpooled[3] <= 256
+    winner = torch.empty_like(z, dtype=torch.uint8 if small else torch.int32) if keep else None
+    for part in parts(len(x), unpooled, w.numel()):
+        a = convolve(layer, x[part], w, bias)
+        if winner is None:
+            z[part] = torch.max_pool2d(a, layer.pool)
         else:
-            z = torch.max_pool2d(a, layer.pool)
-        pooled.append(z)
-    return Held(x, joined(pooled), joined(winners) if keep else None, unpooled)
+            z[part], winner[part] = torch.nn.functional.max_pool2d(a, layer.pool, return_indices=True)
+    return Held(x, _rho(layer, z), winner, unpooled)
 
 
 def _rho(layer: Layer, a: Tensor) -> Tensor:
@@ -167,14 +168,12 @@ def _block(z: Tensor, blocks: int) -> tuple[int, int]:
     return height // blocks, width // blocks
 
 
-def chunks(held: Held) -> Iterator[slice]:
-    """Yield the chunks of images in which a layer's response was made."""
-    return parts(len(held.x), held.unpooled)
+def parts(count: int, shape: tuple[int, ...], kernel: int) -> Iterator[slice]:
+    """Yield nearly equal chunks of ``count`` images, by the ``shape`` of their largest map (images first).
 
-
-def parts(count: int, shape: tuple[int, ...]) -> Iterator[slice]:
-    """Yield nearly equal chunks of ``count`` images, by the ``shape`` of their largest map (images first)."""
-    step = max(1, CHUNK // max(1, shape[1] * shape[2] * shape[3]))
+    A chunk may be larger than ``kernel``, the count of a layer's weights, which each chunk reads and changes.
+    """
+    step = max(1, max(CHUNK, 2 * kernel) // max(1, shape[1] * shape[2] * shape[3]))
     pieces = -(-count // step)
     step = -(-count // pieces)
     return (slice(first, min(first + step, count)) for first in range(0, count, step))

@@ -72,9 +72,9 @@ def test_convolution_and_its_gradients_equal_autograd(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize(
     ("kernel", "height", "width"),
-    [(k, h, w) for k in (3, 5) for h in range(1, k) for w in range(1, k)],
+    [(k, h, w) for k in (3, 5) for h in range(1, k + 2) for w in range(1, k + 2)],
 )
-def test_maps_smaller_than_the_kernel_equal_autograd(kernel, height, width, dtype):
+def test_maps_hardly_larger_than_the_kernel_equal_autograd(kernel, height, width, dtype):
     """Here a convolution is a sum of matrix products, one for each tap that is not all padding."""
     layer = Layer("a", 3, "conv", kernel=kernel, padding=kernel // 2)
     x, w, bias = drawn(0, (2, 256, height, width), (3, 256, kernel, kernel), (3,), dtype=dtype)
@@ -85,8 +85,9 @@ def test_maps_smaller_than_the_kernel_equal_autograd(kernel, height, width, dtyp
 @pytest.mark.parametrize(
     ("settings", "shape"),
     [
-        ({"kernel": 3}, (2, 256, 3, 2)),  # not smaller
+        ({"kernel": 3}, (2, 256, 5, 2)),  # not small
         ({"kernel": 3}, (2, 255, 2, 2)),  # too few channels
+        ({"kernel": 1, "padding": 0}, (2, 256, 2, 2)),  # no tap falls into the padding
         ({"kernel": 3, "stride": 2}, (2, 256, 2, 2)),
         ({"kernel": 3, "padding": 2}, (2, 256, 2, 2)),
         ({"kernel": 4, "padding": 1}, (2, 256, 2, 2)),

@@ -157,19 +157,18 @@ class PatchNetwork(nn.Module):
         step = _Step((x.shape[1], x.shape[2]), randomness, joint, after, exchange)
         last, found = len(self.modules_of) - 1, []
         waits = self.system.learns == "contrast" and self.system.contrast.context != "own"
-        responses = []
+        responses: list[stack.Response] = []  # each is let go when its module has learned
         for index, module in enumerate(self.modules_of):
             maps = maps.to(devices[module.layers[0].name])
-            response: stack.Response = _way(module).respond(module, arrays, maps, self.system.blocks(index))
-            maps = response.output
+            responses.append(_way(module).respond(module, arrays, maps, self.system.blocks(index)))
+            maps = responses[-1].output
             if index == last:
                 onward(maps)
             if waits and index < last:
-                responses.append(response)
                 continue
-            top = exchange.join(response.features) if responses else None
-            for at, each in [(index, response)] if not waits else enumerate([*responses, response]):
-                found.append(self._learn(at, each, arrays, step, top if at < last else None))
+            top = exchange.join(responses[-1].features) if len(responses) > 1 else None
+            for at in range(index + 1 - len(responses), index + 1):
+                found.append(self._learn(at, responses.pop(0), arrays, step, top if at < last else None))
         exchange.finish()
         return found
 

@@ -164,7 +164,7 @@ ENCODERS = {
         "strided", (1, 9, 7), (conv("a", 3, 5, stride=2), conv("b", 4, 1, bias=False), conv("c", 3, pool=2))
     ),
     "pools that leave a rest, unlike sides": Network(
-        "rest", (2, 11, 7), (conv("a", 3, pool=3), conv("b", 4), conv("c", 4, 1, stride=2, bias=False))
+        "rest", (2, 8, 11), (conv("a", 3, pool=3), conv("b", 4), conv("c", 4, 1, stride=2, bias=False))
     ),
     "maps smaller than the kernel": Network(
         "taps", (2, 4, 4), (conv("a", 256, 1, pool=2), conv("b", 256, 3), conv("c", 3, 5))
@@ -390,7 +390,7 @@ def test_info_nce_is_appendix_a(network):
 @pytest.mark.parametrize(
     ("optimizer", "tolerance"),
     [
-        # A hundred steps each round by 1e-16, and by the end that came to 6e-16: gates open for both alike.
+        # Each step rounds by 1e-16, and those that follow may make more of it: 1e-14 in the end.
         (lambda arrays: torch.optim.SGD(arrays, lr=0.1), 1e-12),
         # Adam divides each gradient by its own size: where one is small because its terms cancel, their
         # rounding is divided too.
@@ -399,7 +399,10 @@ def test_info_nce_is_appendix_a(network):
     ids=["SGD", "Adam"],
 )
 def test_closed_form_and_autograd_training_stay_equal(optimizer, tolerance):
-    """A hundred steps of layer-wise CLAPP, one training by each, with the same images and negatives."""
+    """A hundred steps of layer-wise CLAPP, one training by each, with the same images and negatives.
+
+    There is something to learn: the patches of an image are one pattern, each with fresh noise at every step.
+    """
     system = System("CLAPP", contrast=Contrast(steps=2, skip=0))
     arrays = draw_arrays(THREE, system, 2, predict=0.3)
     net = PatchNetwork(THREE, system, arrays, CLASSES, torch.float64)
@@ -407,7 +410,7 @@ def test_closed_form_and_autograd_training_stay_equal(optimizer, tolerance):
     ours_steps, their_steps = optimizer(net.parameters()), optimizer(theirs.values())
     losses, shares = [], []
     for step in range(100):
-        x = draw_input(THREE, (2, 4, 1), step)
+        x = draw_input(THREE, (4, 1, 1), 1000) + 0.2 * draw_input(THREE, (4, 3, 1), step)
         _, loss, drawn, share = closed_form(net, x, step)
         expected, _ = image_oracle.gradients(
             THREE, system, {n: a.detach() for n, a in theirs.items()}, x, drawn
@@ -418,7 +421,7 @@ def test_closed_form_and_autograd_training_stay_equal(optimizer, tolerance):
         their_steps.step()
         losses.append(sum(map(float, loss)))
         shares += share
-    assert np.mean(losses[-20:]) < np.mean(losses[:20])
+    assert np.mean(losses[-20:]) < 0.95 * np.mean(losses[:20])
     assert min(shares) < 0.9  # gates have closed
     for name, array in net.named_arrays():
         array, expected = array.detach(), theirs[name].detach()

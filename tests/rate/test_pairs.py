@@ -105,20 +105,24 @@ def test_negatives_from_anywhere_are_uniform_and_independent():
 
 def test_negatives_from_the_same_place_are_uniform_over_other_images_and_independent_of_each_other():
     contrast, grid = Contrast(steps=1, skip=0, source="same_place"), (4, 2, 2)
-    couples = []
+    of_places, of_images = [], []
     for seed in range(600):
         negatives, _ = image_oracle.decoded(contrast, drawn(contrast, grid, seed), *grid)
-        couples += [tuple(negatives[0, 1, (0, column)][0][0] for column in (0, 1))]
-    assert stats.chisquare(counted(couples, product((0, 2, 3), repeat=2))).pvalue > UNLIKELY
+        of_places.append(tuple(negatives[0, 1, (0, column)][0][0] for column in (0, 1)))
+        of_images.append(tuple(negatives[0, image, (0, 0)][0][0] for image in (0, 1)))
+    assert stats.chisquare(counted(of_places, product((0, 2, 3), repeat=2))).pvalue > UNLIKELY
+    assert stats.chisquare(counted(of_images, product((1, 2, 3), (0, 2, 3)))).pvalue > UNLIKELY
 
 
-def test_negatives_from_one_image_are_uniform_over_other_images_and_drawn_for_each_group():
+def test_negatives_from_one_image_are_uniform_over_other_images_and_drawn_for_each_group_and_image():
     contrast, grid = Contrast(steps=2, skip=0, source="one_image"), (4, 3, 2)
-    couples = []
+    of_groups, of_images = [], []
     for seed in range(600):
         negatives, _ = image_oracle.decoded(contrast, drawn(contrast, grid, seed), *grid)
-        couples.append(tuple(negatives[group, 1, (0, 0)][0][0] for group in (0, 1)))
-    assert stats.chisquare(counted(couples, product((0, 2, 3), repeat=2))).pvalue > UNLIKELY
+        of_groups.append(tuple(negatives[group, 1, (0, 0)][0][0] for group in (0, 1)))
+        of_images.append(tuple(negatives[0, image, (0, 0)][0][0] for image in (0, 1)))
+    assert stats.chisquare(counted(of_groups, product((0, 2, 3), repeat=2))).pvalue > UNLIKELY
+    assert stats.chisquare(counted(of_images, product((1, 2, 3), (0, 2, 3)))).pvalue > UNLIKELY
 
 
 def test_either_has_a_fair_coin_for_each_image():

@@ -14,7 +14,7 @@ from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 from pydantic.dataclasses import dataclass
 
 from . import catalog
@@ -88,11 +88,13 @@ class SystemsExperiment:
         if len(set(names)) < len(names):
             raise ValueError(f"the systems' names must differ: {', '.join(names)}")
         for row in self.systems:
-            network = self.network(row)
+            seeds = self.seeds_of(row)
+            if not seeds or len(set(seeds)) < len(seeds):
+                raise ValueError(f"seeds = {list(seeds)} must be one or more different numbers")
             try:
-                row.system.cut(network)
+                row.system.cut(self.network(row))
             except ValueError as error:
-                raise ValueError(f"system {row.name!r}: {error}") from None
+                raise ValueError(f"system {row.name!r}: {reason(error)}") from None
 
     def network(self, row: Row) -> Network:
         """Return the encoder of a system, at its width, for the channels of the data."""
@@ -122,6 +124,15 @@ class SystemsExperiment:
         return {"system": system, "network": network, "data": data, "recipe": recipe}
 
 
+def reason(error: ValueError) -> str:
+    """Return in one line what is wrong, also where pydantic says it in several."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        place = "".join(f"{part}: " for part in first["loc"] if isinstance(part, str))
+        return place + str(first["msg"]).removeprefix("Value error, ")
+    return str(error)
+
+
 def digest(values: Mapping[str, Any], seed: int) -> str:
     """Return a short name for a trained system: the same values and seed, the same name."""
     text = json.dumps({**values, "seed": seed}, sort_keys=True)
@@ -131,44 +142,55 @@ def digest(values: Mapping[str, Any], seed: int) -> str:
 def resolve(table: Mapping[str, Any], source: object) -> dict[str, Any]:
     """Apply the chosen scale, and fill each system's recipe and contrast from the common ones."""
     resolved = json.loads(json.dumps(table))
-    scales, rows = resolved.pop("scales", {}), {}
+    scales, rows = _table(resolved, "scales", source), {}
+    resolved.pop("scales", None)
     if scales:
         chosen = resolved.get("scale")
         if chosen not in scales:
             raise InputError(source, "scale", chosen, f"must be one of {', '.join(scales)}")
-        changes = scales[chosen]
-        rows = changes.pop("rows", {})
+        changes = _table(scales, chosen, source)
+        rows = _table(changes, "rows", source)
+        changes.pop("rows", None)
         resolved = _merged(resolved, changes)
-    recipe, contrast = resolved.pop("recipe", {}), resolved.pop("contrast", {})
-    known = [row.get("name") for row in resolved.get("systems", [])]
+    recipe, contrast = _table(resolved, "recipe", source), _table(resolved, "contrast", source)
+    for key in ("recipe", "contrast"):
+        resolved.pop(key, None)
+    known = [row.get("name") for row in _systems(resolved, source)]
     for name in rows:
         if name not in known:
-            raise InputError(source, f"rows.{name}", name, f"no such system; known: {', '.join(known)}")
-    for index, row in enumerate(resolved.get("systems", [])):
-        row = _merged(row, rows.get(row.get("name"), {}))
-        row["recipe"] = _merged(recipe, row.get("recipe", {}))
-        row["contrast"] = _merged(contrast, row.get("contrast", {}))
+            allowed = f"no such system; known: {', '.join(map(str, known))}"
+            raise InputError(source, f"rows.{name}", name, allowed)
+    for index, row in enumerate(_systems(resolved, source)):
+        row = _merged(row, _table(rows, row.get("name"), source))
+        row["recipe"] = _merged(recipe, _table(row, "recipe", source))
+        row["contrast"] = _merged(contrast, _table(row, "contrast", source))
         resolved["systems"][index] = row
     return resolved
 
 
-def inherit(table: Mapping[str, Any], source: object) -> dict[str, Any]:
+def inherit(table: Mapping[str, Any], source: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Fill what an experiment leaves out from the one that it names with ``like``: values, scales, systems.
 
-    Only the systems that it lists are taken, by name; title and figures are its own.
+    Only the systems that it lists are taken, by name; title and figures are its own. ``below`` are the files
+    that lead here.
     """
     if "like" not in table:
         return dict(table)
     if not isinstance(table["like"], str):
         raise InputError(source, "like", table["like"], "must be the name of an experiment, or a path")
     path = catalog.find("experiments", table["like"])
-    base = inherit(catalog.read_toml(path), path)
-    known = {row.get("name"): row for row in base.pop("systems", [])}
+    chain = (*below, source.resolve())
+    if path.resolve() in chain:
+        raise InputError(source, "like", table["like"], "leads back to where it started")
+    base = inherit(catalog.read_toml(path), path, chain)
+    known = {row.get("name"): row for row in _systems(base, path)}
+    base.pop("systems", None)
     own = json.loads(json.dumps({key: value for key, value in table.items() if key != "like"}))
-    own["systems"] = [_merged(known.get(row.get("name"), {}), row) for row in own.get("systems", [])]
+    own["systems"] = [_merged(known.get(row.get("name"), {}), row) for row in _systems(own, source)]
     listed = {row.get("name") for row in own["systems"]}
-    for scale in base.get("scales", {}).values():
-        scale["rows"] = {name: row for name, row in scale.get("rows", {}).items() if name in listed}
+    scales = _table(base, "scales", path)
+    for scale in (_table(scales, name, path) for name in scales):
+        scale["rows"] = {name: row for name, row in _table(scale, "rows", path).items() if name in listed}
     return _merged({key: value for key, value in base.items() if key not in ("title", "figures")}, own)
 
 
@@ -185,7 +207,7 @@ def load_systems(
     settings = dict(settings or {})
     if "scale" in settings:
         table = catalog.with_settings(table, {"scale": settings.pop("scale")})
-    chosen = table.get("scales", {}).get(table.get("scale"))
+    chosen = _table(table, "scales", path).get(str(table.get("scale")))
     base = table if chosen is None else {**table, "scales": {table["scale"]: chosen}}
     resolved = _with_settings(base, settings, path)
     return catalog.describe(resolved, SystemsExperiment, path), resolved
@@ -203,18 +225,32 @@ def _with_settings(table: Mapping[str, Any], settings: Mapping[str, str], path: 
     resolved = resolve(table, path)
     everywhere = {key: text for key, text in common.items() if key.split(".")[0] in ("recipe", "contrast")}
     resolved = catalog.with_settings(resolved, {k: v for k, v in common.items() if k not in everywhere})
-    for index, row in enumerate(resolved.get("systems", [])):
+    for index, row in enumerate(_systems(resolved, path)):
         mine = {
             key.split(".", 2)[2]: text
             for key, text in single.items()
             if key.count(".") > 1 and key.split(".")[1] == row.get("name")
         }
         resolved["systems"][index] = catalog.with_settings(row, {**everywhere, **mine})
-    names = [row.get("name") for row in resolved.get("systems", [])]
+    names = [str(row.get("name")) for row in _systems(resolved, path)]
     for key, text in single.items():
         if key.count(".") < 2 or key.split(".")[1] not in names:
             raise InputError("--set", key, text, f"must be systems.NAME.KEY, NAME one of {', '.join(names)}")
     return resolved
+
+
+def _systems(table: Mapping[str, Any], source: object) -> list[dict[str, Any]]:
+    rows = table.get("systems", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise InputError(source, "systems", rows, "must be tables, each under [[systems]]")
+    return rows
+
+
+def _table(table: Mapping[str, Any], key: Any, source: object) -> dict[str, Any]:
+    inner = table.get(key, {}) if isinstance(key, str) else {}
+    if not isinstance(inner, dict):
+        raise InputError(source, key, inner, "must be a table")
+    return inner
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

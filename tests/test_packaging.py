@@ -20,7 +20,7 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Modules whose distribution has another name.
-DISTRIBUTIONS = {"lava": "lava-nc", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"PIL": "pillow", "lava": "lava-nc", "sklearn": "scikit-learn"}
 CATALOGUE = ("models", "hardware", "experiments")
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 SETTINGS = tomllib.loads(PYPROJECT)

@@ -8,7 +8,7 @@ is needed for them. Arrays are named as in `neuroclapp.objective.parameters`, wi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import numpy as np
@@ -55,9 +55,10 @@ class Randomness:
 
 @dataclass(frozen=True)
 class _Step:
-    """What all modules share in a step; ``grid`` counts rows and columns."""
+    """What all modules share in a step; ``grid`` counts rows and columns, ``encoder`` holds what responds."""
 
     grid: tuple[int, int]
+    encoder: Mapping[str, Tensor]
     randomness: Randomness
     labels: Tensor | None
     after: Callable[[Learned], object]
@@ -70,6 +71,9 @@ class PatchNetwork(nn.Module):
     ``forward(x)`` maps places (images, rows, columns, channels, height, width) to the top layer's mean
     features (images, units). ``learn`` puts the gradient of every module's own loss into ``.grad``, so that
     any torch optimiser can apply it. ``arrays`` are initial weights by name; see `initial`.
+
+    Weights, features, losses and gradients have the type ``dtype``; maps and the products that make and
+    change them may be of a smaller one, ``activity``.
     """
 
     def __init__(
@@ -79,8 +83,10 @@ class PatchNetwork(nn.Module):
         arrays: Mapping[str, NDArray[np.floating]],
         classes: int = 10,
         dtype: torch.dtype = torch.float32,
+        activity: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        self.dtype, self.activity = dtype, activity or dtype
         self.network, self.system = system.cut(network), system
         self.modules_of = self.network.split()
         self.arrays = nn.ParameterDict()
@@ -106,6 +112,10 @@ class PatchNetwork(nn.Module):
         layers = {layer.name for layer in self.modules_of[module].layers}
         return {name: array for name, array in self.named_arrays() if name.split(".")[0] in layers}
 
+    def _encoder(self) -> dict[str, Tensor]:
+        """Return every array in the type of activities."""
+        return {name: array.to(self.activity) for name, array in self.named_arrays()}
+
     def place(self, devices: Sequence[torch.device | str]) -> PatchNetwork:
         """Move each module's arrays to a device of its own; maps follow them from module to module."""
         if len(devices) != len(self.modules_of):
@@ -119,13 +129,14 @@ class PatchNetwork(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return every layer's mean features (images, units) for places (images, rows, columns, ...)."""
-        arrays, found = dict(self.named_arrays()), []
-        images, maps, devices = len(x), x.flatten(0, 2), _devices(arrays)
+        encoder, found = self._encoder(), []
+        images, maps, devices = len(x), x.flatten(0, 2).to(self.activity), _devices(encoder)
         for layer in self.network.scaled_layers:
             maps = maps.to(devices[layer.name])
             module = Module((layer,), self.network.prediction)
-            response: stack.Response = _way(module).respond(module, arrays, maps, keep=False)
-            found.append(response.features.view(images, -1, response.features.shape[1]).mean(1))
+            response: stack.Response = _way(module).respond(module, encoder, maps, keep=False)
+            places = response.features.to(self.dtype)
+            found.append(places.view(images, -1, places.shape[1]).mean(1))
             maps = response.output
         return found
 
@@ -151,19 +162,19 @@ class PatchNetwork(nn.Module):
         """
         if self.system.learns == "nothing":
             return []
-        arrays, maps = dict(self.named_arrays()), x.flatten(0, 2)
-        devices = _devices(arrays)
+        arrays, maps = dict(self.named_arrays()), x.flatten(0, 2).to(self.activity)
+        devices, encoder = _devices(arrays), self._encoder()
         joint = exchange.join(labels) if self.system.learns == "labels" and labels is not None else None
-        step = _Step((x.shape[1], x.shape[2]), randomness, joint, after, exchange)
+        step = _Step((x.shape[1], x.shape[2]), encoder, randomness, joint, after, exchange)
         last, found = len(self.modules_of) - 1, []
         waits = self.system.learns == "contrast" and self.system.contrast.context != "own"
         responses: list[stack.Response] = []  # each is let go when its module has learned
         for index, module in enumerate(self.modules_of):
             maps = maps.to(devices[module.layers[0].name])
-            responses.append(_way(module).respond(module, arrays, maps, self.system.blocks(index)))
+            responses.append(self._respond(index, encoder, maps))
             maps = responses[-1].output
             if index == last:
-                onward(maps)
+                onward(maps.to(self.dtype))
             if waits and index < last:
                 continue
             top = exchange.join(responses[-1].features) if len(responses) > 1 else None
@@ -171,6 +182,11 @@ class PatchNetwork(nn.Module):
                 found.append(self._learn(at, responses.pop(0), arrays, step, top if at < last else None))
         exchange.finish()
         return found
+
+    def _respond(self, index: int, encoder: Mapping[str, Tensor], maps: Tensor) -> stack.Response:
+        module = self.modules_of[index]
+        response: stack.Response = _way(module).respond(module, encoder, maps, self.system.blocks(index))
+        return replace(response, features=response.features.to(self.dtype))
 
     def _learn(
         self,
@@ -201,8 +217,9 @@ class PatchNetwork(nn.Module):
                 arrays[target].grad = change.neg_()
             step.after(learned)
 
-        own = step.exchange.own(delta)
-        encoder = _way(module).learn(module, arrays, response, own, self.system.blocks(index))
+        own = step.exchange.own(delta).to(self.activity)
+        found = _way(module).learn(module, step.encoder, response, own, self.system.blocks(index))
+        encoder = {target: change.to(self.dtype) for target, change in found.items()}
         step.exchange.total(encoder, hand_over)
         return learned
 

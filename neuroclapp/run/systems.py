@@ -8,13 +8,14 @@ results.json figures/ report.html
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from .. import __version__, catalog
 from ..analysis.measures import summarise
@@ -25,11 +26,11 @@ from ..data.views import Views
 from ..errors import InputError, RunError
 from ..files import read_json, write_json
 from ..network import Layer
-from ..objective import parameters
+from ..objective import head, parameters
 from ..rate.pairs import groups
 from ..rate.patchnet import PatchNetwork, initial
 from ..rate.training import Batched, Learner, features, train
-from ..systems import Row, SystemsExperiment, digest, read_systems
+from ..systems import Row, SystemsExperiment, digest, read_systems, reason
 from .folder import RunFolder
 from .parallel import Report, side_by_side
 from .versions import versions
@@ -37,7 +38,12 @@ from .versions import versions
 #: Images whose features are computed at once.
 SURVEY = 32
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+#: Types of weights and of activities by the recipe's precision.
+_DTYPES = {
+    "float32": (torch.float32, torch.float32),
+    "bfloat16": (torch.float32, torch.bfloat16),
+    "float64": (torch.float64, torch.float64),
+}
 
 
 class SystemsRun(RunFolder):
@@ -83,17 +89,25 @@ class SystemsRun(RunFolder):
         """Return a system as it is before training."""
         network, classes = self.experiment.network(row), len(self.images.classes)
         arrays = initial(network, row.system, classes, seed, row.recipe.gain)
-        dtype = _DTYPES[row.recipe.precision]
-        return Learner(PatchNetwork(network, row.system, arrays, classes, dtype), row.recipe)
+        types = _DTYPES[row.recipe.precision]
+        return Learner(PatchNetwork(network, row.system, arrays, classes, *types), row.recipe)
 
     def batches(self, row: Row, seed: int) -> Batched:
         """Return what a system learns from: labelled images where it needs labels, else the unlabelled."""
-        images, data, recipe = self.images, self.experiment.data, row.recipe
+        images, data, recipe = self.images, seen(self.experiment, row), row.recipe
         part = images.training if row.learns == "labels" else images.unlabelled
-        if row.learns == "contrast" and row.contrast.task == "views":
+        views = row.contrast.task == "views"
+        if row.learns == "contrast" and views:
             augmentation = self.experiment.augmentation
             return Views(part, data, images.statistics, recipe.batch, seed, augmentation)
-        return Batches(part, data, images.statistics, recipe.batch, seed, recipe.columns or None)
+        columns = None if views else recipe.columns or None
+        return Batches(part, data, images.statistics, recipe.batch, seed, columns)
+
+
+def seen(experiment: SystemsExperiment, row: Row) -> ImageData:
+    """Return the data as a system's encoder takes them: whole crops where it is one for views."""
+    data = experiment.data
+    return replace(data, patch=data.crop) if row.contrast.task == "views" else data
 
 
 @lru_cache(maxsize=1)
@@ -106,16 +120,37 @@ def check(experiment: SystemsExperiment) -> None:
     """Raise InputError where the parts of an experiment do not exist or do not fit together."""
     catalog.find("models", experiment.model)
     for row in experiment.systems:
-        network, places = experiment.network(row), experiment.data.grid
         try:
-            parameters(network, row.system, classes=2)
-            if row.learns == "contrast":
-                views = row.contrast.task == "views"
-                if row.contrast.task == "around" and row.recipe.columns:
-                    raise ValueError("task = 'around' needs all columns of patches: recipe.columns = 0")
-                groups(row.contrast, *((2, 1) if views else (places[0], row.recipe.columns or places[1])))
+            parameters(experiment.network(row), row.system, classes=2)
+            _check_blocks(experiment, row)
+            _check_places(experiment, row)
         except ValueError as error:
-            raise InputError(experiment.title, f"systems.{row.name}", row.title, str(error)) from None
+            raise InputError(experiment.title, f"systems.{row.name}", row.title, reason(error)) from None
+
+
+def _check_blocks(experiment: SystemsExperiment, row: Row) -> None:
+    network = row.system.cut(experiment.network(row))
+    maps = {
+        layer.name: shape[1:] for layer, shape in zip(network.scaled_layers, network.shapes[1:], strict=True)
+    }
+    for index, module in enumerate(network.split()):
+        name, blocks = head(module).name, row.system.blocks(index)
+        if any(side % blocks for side in maps[name]):
+            size = " x ".join(map(str, maps[name]))
+            raise ValueError(f"contrast.blocks = {blocks} does not divide the map of {name!r}, {size}")
+
+
+def _check_places(experiment: SystemsExperiment, row: Row) -> None:
+    contrast, recipe, (rows, columns) = row.contrast, row.recipe, experiment.data.grid
+    views = contrast.task == "views"
+    if row.learns != "nothing" and not views and recipe.columns > columns:
+        raise ValueError(f"recipe.columns = {recipe.columns}: the grid of patches has {columns}")
+    if row.learns == "contrast":
+        if contrast.task == "around" and recipe.columns:
+            raise ValueError("task = 'around' needs all columns of patches: recipe.columns = 0")
+        if contrast.source != "anywhere" and recipe.batch < 2:
+            raise ValueError(f"recipe.batch = {recipe.batch}: source = {contrast.source!r} needs two images")
+        groups(contrast, *((2, 1) if views else (rows, recipe.columns or columns)))
 
 
 def layers(experiment: SystemsExperiment, row: Row) -> tuple[Layer, ...]:
@@ -149,8 +184,11 @@ def trained(path: Path) -> int:
     """Return the number of updates that a checkpoint has behind it; 0 if there is none."""
     if not path.is_file():
         return 0
-    with safe_open(path, framework="np") as file:
-        return int((file.metadata() or {}).get("updates", 0))
+    try:
+        with safe_open(path, framework="np") as file:
+            return int((file.metadata() or {})["updates"])
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise RunError(f"{path}: not a checkpoint ({error})") from None
 
 
 def compare_systems(run: SystemsRun) -> dict[str, Any]:
@@ -189,8 +227,8 @@ def _compare(run: SystemsRun, row: Row, seed: int, report: Report) -> None:
     found, labels, done = {}, {}, 0
     for part in ("training", "validation", "test"):
         images = getattr(run.images, part)
-        seen = survey(images, run.experiment.data, run.images.statistics, SURVEY)
-        found[part] = features(learner.network, seen, _from(done, report))
+        shown = survey(images, seen(run.experiment, row), run.images.statistics, SURVEY)
+        found[part] = features(learner.network, shown, _from(done, report))
         labels[part] = images.labels
         done += len(images)
     names = [layer.name for layer in learner.network.network.scaled_layers]

@@ -8,7 +8,7 @@ results.json figures/ report.html
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,11 @@ class SystemsRun(RunFolder):
 
     def score(self, row: Row, seed: int) -> Path:
         return self.folder / "scores" / f"{row.name}-seed{seed}.json"
+
+    def shared_score(self, row: Row, seed: int) -> Path:
+        """Return where the same score is kept for other runs; the probe is in its name."""
+        kept = self.kept(row, seed)
+        return kept.with_name(f"{kept.stem}-{digest(asdict(self.experiment.probe), seed)}.json")
 
     def check(self) -> None:
         """Raise where the experiment's parts do not exist or do not fit together."""
@@ -219,7 +224,9 @@ def compare_systems(run: SystemsRun) -> dict[str, Any]:
 
 
 def _compare(run: SystemsRun, row: Row, seed: int, report: Report) -> None:
-    path = run.score(row, seed)
+    path, shared = run.score(row, seed), run.shared_score(row, seed)
+    if shared.is_file():
+        write_json(path, read_json(shared))
     if path.is_file():
         return
     learner = run.learner(row, seed)
@@ -238,19 +245,18 @@ def _compare(run: SystemsRun, row: Row, seed: int, report: Report) -> None:
         seen_here = {part: by_layer[part][name] for part in by_layer}
         accuracy[name] = probe(seen_here, labels, run.experiment.probe, seed)
     history = learner.history
-    write_json(
-        path,
-        {
-            "validation": [accuracy[name]["validation"] for name in names],
-            "test": [accuracy[name]["test"] for name in names],
-            "updates": learner.done,
-            "cpu_s": round(history.cpu, 2),
-            "wall_s": round(history.wall, 2),
-            "waited_s": round(history.waited, 3),
-            "loss": history.loss,
-            "share": history.share,
-        },
-    )
+    score = {
+        "validation": [accuracy[name]["validation"] for name in names],
+        "test": [accuracy[name]["test"] for name in names],
+        "updates": learner.done,
+        "cpu_s": round(history.cpu, 2),
+        "wall_s": round(history.wall, 2),
+        "waited_s": round(history.waited, 3),
+        "loss": history.loss,
+        "share": history.share,
+    }
+    write_json(shared, score)
+    write_json(path, score)
 
 
 def _from(start: int, report: Report) -> Report:

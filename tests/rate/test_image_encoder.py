@@ -28,7 +28,7 @@ def images(count=12, seed=0, colour=False):
     return draw.integers(0, 256, (count, 24, 24, 3) if colour else (count, 24, 24)).astype(np.uint8)
 
 
-@pytest.fixture()
+@pytest.fixture
 def encoder(tmp_path):
     path = tmp_path / "two.toml"
     path.write_text(MODEL, encoding="utf-8")

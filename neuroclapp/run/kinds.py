@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -67,28 +68,13 @@ def _systems() -> type[RunFolder]:
     return SystemsRun
 
 
-def _train(run: Any) -> None:
-    from .train import train
+def _later(module: str, name: str) -> Step:
+    """Return a step whose module is imported when it is run."""
 
-    train(run)
+    def step(run: Any) -> object:
+        return getattr(import_module(f".{module}", __package__), name)(run)
 
-
-def _simulate(run: Any) -> None:
-    from .simulate import simulate
-
-    simulate(run)
-
-
-def _export(run: Any) -> None:
-    from .export import export
-
-    export(run)
-
-
-def _lava(run: Any) -> None:
-    from .lava import lava
-
-    lava(run)
+    return step
 
 
 def _compare(run: Any) -> None:
@@ -98,29 +84,11 @@ def _compare(run: Any) -> None:
     print(table(compare(run)))
 
 
-def _plot(run: Any) -> None:
-    from .plot import plot
-
-    plot(run)
-
-
-def _train_systems(run: Any) -> None:
-    from .systems import train_systems
-
-    train_systems(run)
-
-
 def _compare_systems(run: Any) -> None:
     from .systems import compare_systems
     from .systems_table import table
 
     print(table(compare_systems(run)))
-
-
-def _plot_systems(run: Any) -> None:
-    from .systems_plot import plot_systems
-
-    plot_systems(run)
 
 
 #: A world's run compares rates, spikes and chip; a systems' run compares systems of image encoders.
@@ -129,17 +97,21 @@ KINDS: dict[str, Kind] = {
         _load_worlds,
         _worlds,
         {
-            "train": _train,
-            "simulate": _simulate,
-            "export": _export,
-            "lava": _lava,
+            "train": _later("train", "train"),
+            "simulate": _later("simulate", "simulate"),
+            "export": _later("export", "export"),
+            "lava": _later("lava", "lava"),
             "compare": _compare,
-            "plot": _plot,
+            "plot": _later("plot", "plot"),
         },
     ),
     "systems": Kind(
         _load_systems,
         _systems,
-        {"train": _train_systems, "compare": _compare_systems, "plot": _plot_systems},
+        {
+            "train": _later("systems", "train_systems"),
+            "compare": _compare_systems,
+            "plot": _later("systems_plot", "plot_systems"),
+        },
     ),
 }

@@ -72,10 +72,10 @@ def _list(options: argparse.Namespace) -> None:
     for kind in ("models", "hardware", "experiments"):
         print(f"{kind}:")
         for name in catalog.names(kind):
-            print(f"  {name:14s} {catalog.read_toml(catalog.find(kind, name)).get('title', '')}")
+            print(f"  {name:17s} {catalog.read_toml(catalog.find(kind, name)).get('title', '')}")
     print("data sets:")
     for name, text in SETS.items():
-        print(f"  {name:14s} {text}")
+        print(f"  {name:17s} {text}")
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -88,7 +88,9 @@ def _compare_systems(run: Any) -> None:
     from .systems import compare_systems
     from .systems_table import table
 
-    print(table(compare_systems(run)))
+    results = compare_systems(run)
+    if results["systems"]:
+        print(table(results))
 
 
 #: A world's run compares rates, spikes and chip; a systems' run compares systems of image encoders.

@@ -34,8 +34,9 @@ class Contrast:
     loss sees ``blocks * blocks`` averages of a layer's map instead of one, so that every place of one view
     predicts every place of the other: CLAPP++'s two-dimensional spatial prediction.
 
-    ``source`` of negatives: any place of any image (``"anywhere"``), the same place in another image drawn
-    for each place (``"same_place"``), or in one other image for all places (``"one_image"``).
+    ``source`` of negatives: any place that the same matrix predicts, in any image and the positive among them
+    (``"anywhere"``), the same place in another image drawn for each place (``"same_place"``), or in one other
+    image for all places (``"one_image"``).
     ``pairs``: positives and negatives together (``"both"``), or one of them drawn for each image
     (``"either"``). ``context``: a layer's own features, those of the top layer (``"top"``, CLAPP++'s direct
     feedback; they are blocked), or both losses summed.

@@ -15,7 +15,8 @@ Adam, one thread. The ways to do so, each in a process of its own:
 - end to end: CPC, one module of all layers, in closed form
 
 The third to fifth are written here, with ReLUs in place and all of a module's comparisons of one distance in
-one product. "kept" is with `keep_freed_memory`, "default" with the system's allocator as it is.
+one product. "kept" is with `keep_freed_memory`, which leaves freed blocks to the process (or those up to a
+size: larger ones go back to the system at once), "default" with the system's allocator as it is.
 
 Peak memory is the most that the process ever held, less what it held after a step with one column of one
 image, its freed memory given back: arrays, Adam's moments, the batch and the library's code are below the
@@ -188,11 +189,11 @@ def _convolve(stride: int, padding: int, x: Tensor, w: Tensor, delta: Tensor) ->
 
 @dataclass(frozen=True)
 class Way:
-    """A row of the table: a name, what makes the step, and whether freed memory is kept."""
+    """A row of the table: a name, what makes the step, and up to which size freed blocks are kept [bytes]."""
 
     name: str
     make: Callable[[Plan], Step]
-    kept: bool = True
+    kept: int = 2**30
 
 
 CLOSED = Way("closed form, kept", partial(closed_form, CLAPP))
@@ -201,15 +202,17 @@ CONTIGUOUS, LAST = torch.contiguous_format, torch.channels_last
 WAYS = [
     FLOOR,
     CLOSED,
-    Way("closed form, default", partial(closed_form, CLAPP), False),
-    Way("one backward, contiguous, default", partial(backward, "one", CONTIGUOUS), False),
+    Way("closed form, default", partial(closed_form, CLAPP), 0),
+    Way("closed form, kept up to 4 MB", partial(closed_form, CLAPP), 2**22),
+    Way("one backward, contiguous, default", partial(backward, "one", CONTIGUOUS), 0),
     Way("one backward, contiguous, kept", partial(backward, "one", CONTIGUOUS)),
-    Way("one backward, channels last, default", partial(backward, "one", LAST), False),
+    Way("one backward, contiguous, kept up to 4 MB", partial(backward, "one", CONTIGUOUS), 2**22),
+    Way("one backward, channels last, default", partial(backward, "one", LAST), 0),
     Way("one backward, channels last, kept", partial(backward, "one", LAST)),
     Way("backward by module, channels last, kept", partial(backward, "by module", LAST)),
     Way("end to end (CPC), kept", partial(closed_form, CPC)),
 ]
-PUBLISHED = Way("as published, contiguous, default", partial(backward, "published", CONTIGUOUS), False)
+PUBLISHED = Way("as published, contiguous, default", partial(backward, "published", CONTIGUOUS), 0)
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -240,7 +243,7 @@ def work(way: Way, plan: Plan, to: Connection) -> None:
     """Be the process of one way: measure a step whenever asked, and send its CPU time and the peak so far."""
     torch.set_num_threads(1)
     if way.kept:
-        keep_freed_memory()
+        keep_freed_memory(way.kept)
     step, places = way.make(plan), plan.places(plan.batch, plan.columns)
     step(plan.places(1, 1))
     peak = Peak()
@@ -289,7 +292,7 @@ def main() -> None:
         f"VGG-6, width {options.width:g}, {options.batch} images of {ROWS} x {options.columns} patches, "
         f"{options.repeats} repeats, load average {os.getloadavg()[0]:.1f}"
     )
-    print(f"{'':42s}{'CPU ms/image':>13s}{'/ floor':>9s}{'/ closed':>9s}{'peak MB':>9s}{'/ closed':>9s}")
+    print(f"{'':44s}{'CPU ms/image':>13s}{'/ floor':>9s}{'/ closed':>9s}{'peak MB':>9s}{'/ closed':>9s}")
     for name, (times, peak) in found.items():
         ratios = [
             statistics.median(a / b for a, b in zip(times, found[way.name][0], strict=True))
@@ -297,7 +300,7 @@ def main() -> None:
         ]
         memory = "" if name == FLOOR.name else f"{peak / 1e6:9.0f}{peak / found[CLOSED.name][1]:9.2f}"
         ms = 1000 * statistics.median(times) / options.batch
-        print(f"{name:42s}{ms:13.2f}{ratios[0]:9.2f}{ratios[1]:9.2f}{memory}")
+        print(f"{name:44s}{ms:13.2f}{ratios[0]:9.2f}{ratios[1]:9.2f}{memory}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 #: Multiply-adds from which on oneDNN's higher cost per call is worth it.
-LARGE = 2**19
+LARGE = 2**21
 
 
 def _onednn_is_there() -> bool:

@@ -15,6 +15,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from matplotlib.ticker import MaxNLocator
 from training_step import CPC, ROWS, Plan, Way, closed_form, measure
 
 from neuroclapp.network import Layer, Network
@@ -43,6 +44,7 @@ def draw(depths: list[int], found: dict[str, list[int]], path: Path) -> None:
     for name, peaks in found.items():
         axes.plot(depths, [each / 1e6 for each in peaks], "o-", ms=4, color=LOOK[name], label=NAMES[name])
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=8)
     label(axes, "layers", "peak memory of a step [MB]")
     made.savefig(path, dpi=200)

@@ -123,7 +123,7 @@ def test_channels_last_keeps_values_and_puts_channels_side_by_side(channels, cut
 def test_matmul_equals_the_product_in_any_order_of_memory(m, n, k, large, turned, strided, double, seed):
     """On both sides of the size from which on another library is called."""
     if large:
-        m, n, k = 64 + m, 64 + n, 128 + k
+        m, n, k = 128 + m, 128 + n, 128 + k
     assert (m * n * k >= LARGE) == large
     dtype = torch.float64 if double else torch.float32
     generator = torch.Generator().manual_seed(seed)

@@ -24,7 +24,8 @@ def side_by_side(jobs: Sequence[Job], label: str, total: int) -> None:
     """Call every ``job(report)`` in processes forked from this one.
 
     ``report(done)`` says how much of its work a job has done; ``total`` is the work of all. The first error,
-    or Ctrl-C, ends all: jobs that run at their next report, the others before they begin.
+    or Ctrl-C, ends all: jobs that run at their next report, the others before they begin. It is raised when
+    no process is left.
     """
     global _counts, _ended, _jobs
     context = multiprocessing.get_context("fork")
@@ -43,7 +44,7 @@ def side_by_side(jobs: Sequence[Job], label: str, total: int) -> None:
                     future.result()
         except BaseException:
             _ended.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
 
 

@@ -1,6 +1,7 @@
 """A whole run of image systems, small: its files, accuracies, settings, errors, and how it is resumed."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -508,8 +509,8 @@ def test_a_killed_run_resumes_to_the_same_bits(experiment, finished, tmp_path):
 
 
 def wait_long(folder, report):
-    """Stand in for a training of half a minute."""
-    for update in range(1, 600):
+    """Stand in for a training of five minutes, which no test waits for."""
+    for update in range(1, 6000):
         (folder / "began").touch()
         time.sleep(0.05)
         report(update)
@@ -534,11 +535,10 @@ def fail(folder, error, report):
 def test_the_first_error_of_work_side_by_side_ends_all(error, expected, message, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     jobs = [partial(wait_long, tmp_path), partial(fail, tmp_path, error), partial(wait_long, tmp_path)]
-    start = time.monotonic()
     with pytest.raises(expected) as raised:
         side_by_side(jobs, "work", 3)
     assert str(raised.value) == message
-    assert time.monotonic() - start < 10
+    assert not multiprocessing.active_children()
     assert not (tmp_path / "ended").exists()
 
 
@@ -551,10 +551,9 @@ def interrupt(folder, report):
 def test_ctrl_c_ends_work_side_by_side(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     jobs = [partial(wait_long, tmp_path), partial(interrupt, tmp_path), partial(wait_long, tmp_path)]
-    start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         side_by_side(jobs, "work", 3)
-    assert time.monotonic() - start < 10
+    assert not multiprocessing.active_children()
     assert not (tmp_path / "ended").exists()
 
 

@@ -11,9 +11,8 @@ _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 def keep_freed_memory(largest: int = 2**30) -> bool:
     """Tell glibc to keep freed blocks up to ``largest`` bytes; return whether that was possible.
 
-    Activities of a batch are tens of megabytes. By default each is mapped anew, and the first touch of every
-    page costs more than what is computed there: a third of a training step at 1/8 width
-    (`benchmarks/training_step.py`).
+    Activities of a batch are tens of megabytes. By default each is mapped anew, and the first touch of its
+    pages costs up to a quarter of a training step (`benchmarks/training_step.py`).
     """
     if not sys.platform.startswith("linux"):
         return False

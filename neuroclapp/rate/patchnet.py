@@ -214,7 +214,7 @@ class PatchNetwork(nn.Module):
 
         def hand_over(encoder: Changes) -> None:
             for target, change in {**changes, **encoder}.items():
-                arrays[target].grad = change.neg_()
+                arrays[target].grad = _ordered_like(change.neg_(), arrays[target])
             step.after(learned)
 
         own = step.exchange.own(delta).to(self.activity)
@@ -247,6 +247,11 @@ class PatchNetwork(nn.Module):
             if split:
                 changes[f"{name}.w_retro"] = compared.changes["w_retro"]
         return sum(losses[1:], losses[0]), sum(shares[1:], shares[0]) / len(shares), delta, changes
+
+
+def _ordered_like(change: Tensor, array: Tensor) -> Tensor:
+    """Return ``change`` in the array's order of memory: torch's fused Adam takes it for granted."""
+    return change if change.stride() == array.stride() else torch.empty_like(array).copy_(change)
 
 
 def _devices(arrays: Mapping[str, Tensor]) -> dict[str, torch.device]:

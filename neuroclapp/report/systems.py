@@ -165,7 +165,9 @@ def training(results: dict[str, Any]) -> Figure:
             )
         columns = 2 if len(shown) > 3 else 1
         axes.legend(fontsize=7, frameon=False, ncols=columns, loc="upper right", handlelength=1.2)
-        low, high = axes.get_ylim()
+        after = losses[len(losses) // 100 :]  # the first updates may be far above everything that follows
+        margin = 0.05 * max(float(np.ptp(after)), 1e-3)
+        low, high = float(after.min()) - margin, float(after.max()) + margin
         axes.set_ylim(low, high + 0.1 * -(-len(shown) // columns) * (high - low))  # room for the legend
         axes.set_xlim(left=0)
         label(axes, "update", "training loss", fill(one["title"], 36))

@@ -33,11 +33,14 @@ class Layer:
     whose sum is not rectified. ``W1`` and ``W3`` have kernels of 1x1, ``W2`` has ``kernel``, ``stride`` and
     ``padding``; a quarter of ``units`` lies between. ``skip`` is ``x`` where shapes allow it, otherwise
     ``W_skip rho(x) + b_skip`` with a kernel of 1x1 and the ``stride``.
+
+    In time, with an input of (channels, steps): ``"conv1d"`` is a convolution with ``kernel``, ``stride`` and
+    ``padding`` [steps], and ``"gru"`` a layer of gated recurrent units (Eqs. 15-18) that starts from rest.
     """
 
     name: str
     units: PositiveInt
-    kind: Literal["dense", "conv", "residual"] = "dense"
+    kind: Literal["dense", "conv", "residual", "conv1d", "gru"] = "dense"
     bias: bool = True
     kernel: PositiveInt = 3
     stride: PositiveInt = 1
@@ -57,6 +60,8 @@ class Layer:
             )
         if self.kind == "dense":
             return (self.units,)
+        if self.kind in ("conv1d", "gru"):
+            return self._in_time(shape)
         if len(shape) != 3:
             raise ValueError(
                 f"layer {self.name!r}: a convolution needs (channels, height, width), got {shape}"
@@ -72,10 +77,24 @@ class Layer:
             raise ValueError(f"layer {self.name!r}: an input of {shape} leaves an output of {pooled}")
         return (self.units, *pooled)
 
+    def _in_time(self, shape: Shape) -> Shape:
+        if len(shape) != 2:
+            raise ValueError(f"layer {self.name!r}: a {self.kind} layer needs (channels, steps), got {shape}")
+        if self.kind == "gru":
+            if not self.bias:
+                raise ValueError(f"layer {self.name!r}: a gru layer has biases (bias = true)")
+            return (self.units, shape[1])
+        steps = (shape[1] + 2 * self.padding - self.kernel) // self.stride + 1
+        if steps < 1:
+            raise ValueError(f"layer {self.name!r}: an input of {shape} leaves an output of {steps} steps")
+        return (self.units, steps)
+
     def weight_shape(self, shape: Shape) -> Shape:
         """Return the shape of ``w_ff`` (post first, pre second) for an input of ``shape``."""
-        if self.kind == "residual":
-            raise ValueError(f"layer {self.name!r}: a residual block has several kernels and no w_ff")
+        if self.kind in ("residual", "gru"):
+            raise ValueError(f"layer {self.name!r}: a {self.kind} layer has several kernels and no w_ff")
+        if self.kind == "conv1d":
+            return (self.units, shape[0], self.kernel)
         if self.kind == "dense":
             return (self.units, prod(shape))
         return (self.units, shape[0], self.kernel, self.kernel)
@@ -84,8 +103,17 @@ class Layer:
         """Return name and shape of each of this layer's arrays for an input of ``shape``.
 
         ``w_ff`` and ``bias``; of a residual block ``w1``, ``b1`` ... ``w3``, ``b3``, and ``w_skip`` and
-        ``b_skip`` where its input is projected.
+        ``b_skip`` where its input is projected; of gated recurrent units ``w_ih``, ``b_ih`` from the input and
+        ``w_hh``, ``b_hh`` from the layer itself, with the rows of reset, update and new gate one below another.
         """
+        if self.kind == "gru":
+            three = 3 * self.units
+            return {
+                "w_ih": (three, shape[0]),
+                "w_hh": (three, self.units),
+                "b_ih": (three,),
+                "b_hh": (three,),
+            }
         if self.kind != "residual":
             arrays = {"w_ff": self.weight_shape(shape)}
             return {**arrays, "bias": (self.units,)} if self.bias else arrays

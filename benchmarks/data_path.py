@@ -23,7 +23,8 @@ from neuroclapp.data.images import ImageData, Images, Statistics
 from neuroclapp.data.patches import Batches
 from neuroclapp.network import load_network
 from neuroclapp.objective import System
-from neuroclapp.rate.patchnet import PatchNetwork, initial
+from neuroclapp.rate.modular import initial
+from neuroclapp.rate.patchnet import PatchNetwork
 from neuroclapp.rate.training import Learner, train
 from neuroclapp.recipe import Recipe
 

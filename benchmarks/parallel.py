@@ -30,7 +30,8 @@ from neuroclapp.network import load_network
 from neuroclapp.objective import Contrast, System
 from neuroclapp.rate.exchange import ALONE, Changes, Exchange, Ranks, share
 from neuroclapp.rate.memory import keep_freed_memory
-from neuroclapp.rate.patchnet import Learned, PatchNetwork, Randomness, initial
+from neuroclapp.rate.modular import Learned, Randomness, initial
+from neuroclapp.rate.patchnet import PatchNetwork
 from neuroclapp.rate.pipeline import Given, Receiver, Sender, run_stage, stage
 
 SYSTEM = System("CLAPP", contrast=Contrast())

@@ -48,7 +48,8 @@ from neuroclapp.data.patches import Batch
 from neuroclapp.network import Network, load_network
 from neuroclapp.objective import Contrast, System
 from neuroclapp.rate.memory import keep_freed_memory
-from neuroclapp.rate.patchnet import PatchNetwork, initial
+from neuroclapp.rate.modular import initial
+from neuroclapp.rate.patchnet import PatchNetwork
 from neuroclapp.rate.training import Learner
 from neuroclapp.recipe import Recipe
 

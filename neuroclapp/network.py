@@ -103,8 +103,8 @@ class Layer:
         """Return name and shape of each of this layer's arrays for an input of ``shape``.
 
         ``w_ff`` and ``bias``; of a residual block ``w1``, ``b1`` ... ``w3``, ``b3``, and ``w_skip`` and
-        ``b_skip`` where its input is projected; of gated recurrent units ``w_ih``, ``b_ih`` from the input and
-        ``w_hh``, ``b_hh`` from the layer itself, with the rows of reset, update and new gate one below another.
+        ``b_skip`` where its input is projected; of gated recurrent units ``w_ih``, ``b_ih`` from the input
+        and ``w_hh``, ``b_hh`` from the layer itself, rows of reset, update and new gate below one another.
         """
         if self.kind == "gru":
             three = 3 * self.units

@@ -108,8 +108,26 @@ class System:
         return self.contrast.blocks[module] if self.contrast.blocks else 1
 
 
+@dataclass(frozen=True, config=DESCRIPTION)
+class InTime:
+    """What a system that hears sound has besides: a time step predicts those that follow it.
+
+    ``window``: how many successive steps of a layer are compared, from a random place in each excerpt
+    (0: all). Layers near the sound have steps by the thousand; a window is an unbiased sample of them.
+
+    A layer of gated recurrent units is the context c, the layer below it the sample z, ``u = z^T W_pred c``.
+    ``recurrent``: it learns by ``"bptt"``, by ``"eprop"`` (Eqs. 15-18), or ``"nothing"``. ``below``: the
+    layer that it hears may learn to be predicted (``"plastic"``, appendix B.2), through z alone and no deeper
+    than its module, or learns from its own loss only (``"blocked"``).
+    """
+
+    window: NonNegativeInt = 128
+    recurrent: Literal["bptt", "eprop", "nothing"] = "bptt"
+    below: Literal["plastic", "blocked"] = "plastic"
+
+
 def head(module: Module) -> Layer:
-    """Return the layer whose activity a module's loss sees."""
+    """Return the layer whose activity a module's loss sees; where it is recurrent, as the context."""
     return module.layers[-1]
 
 
@@ -131,14 +149,20 @@ def parameters(network: Network, system: System, classes: int) -> dict[str, Shap
             f"{len(modules)} modules"
         )
     sizes = [head(module).units * system.blocks(n) ** 2 for n, module in enumerate(modules)]
-    for module, size in zip(modules, sizes, strict=True):
+    below = {
+        layer.name: shape[0] for layer, shape in zip(network.scaled_layers, network.shapes, strict=False)
+    }
+    for module, own in zip(modules, sizes, strict=True):
         name = head(module).name
+        # Gated recurrent units predict the layer that they hear.
+        predicts = system.learns == "contrast" and head(module).kind == "gru"
+        size = below[name] if predicts else own
         if system.learns == "labels":
             result |= {f"{name}.w_head": (classes, size), f"{name}.b_head": (classes,)}
         elif system.learns == "contrast":
             contrast, matrices = system.contrast, len(system.contrast.offsets)
             top = module is modules[-1]
-            context = sizes[-1] if contrast.context == "top" else size
+            context = sizes[-1] if contrast.context == "top" else own
             result[f"{name}.w_pred"] = (matrices, size, context)
             if contrast.context == "both" and not top:
                 result[f"{name}.w_top"] = (matrices, size, sizes[-1])
@@ -159,6 +183,11 @@ def kernel_of(name: str) -> str | None:
 
 
 def fan_in(name: str, shape: Shape) -> int:
-    """Return the number of inputs that are summed through an array (1 for a bias)."""
+    """Return the number of inputs that are summed through an array (1 for a bias).
+
+    Of gated recurrent units it is the number of units, by which torch draws all their arrays.
+    """
     target = name.rsplit(".", 1)[1]
+    if target in ("w_ih", "w_hh"):
+        return shape[0] // 3
     return shape[-1] if target in ("w_pred", "w_retro", "w_top", "w_head") else max(1, prod(shape[1:]))

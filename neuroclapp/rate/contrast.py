@@ -27,12 +27,14 @@ from .pairs import Pairs
 class Compared:
     """What the comparison of a batch does: the mean loss, and changes per unit of learning rate.
 
-    ``delta`` (places, features) is what the dendrites receive, the negative gradient of the loss; ``changes``
-    holds those of ``w_pred`` and ``w_retro``; ``open`` is the share of pairs whose gate is open.
+    ``delta`` (places, features) is what the dendrites receive, the negative gradient of the loss; where
+    another layer is the context, ``to_context`` (places, m) is what its dendrites receive. ``changes`` holds
+    those of ``w_pred`` and ``w_retro``; ``open`` is the share of pairs whose gate is open.
     """
 
     loss: Tensor
     delta: Tensor
+    to_context: Tensor | None
     changes: dict[Target, Tensor]
     open: Tensor
 
@@ -49,8 +51,8 @@ def compare(
     """Compare contexts with samples and negatives.
 
     ``features`` (places, n) are compared with what ``context`` (places, m) predicts through ``w_pred``
-    (matrices, n, m); ``w_retro`` (matrices, m, n) where the feedback is split. Where the rules retrodict,
-    ``context`` must be ``features``.
+    (matrices, n, m); ``w_retro`` (matrices, m, n) where the feedback is split. ``context`` may be
+    ``features``.
     """
     c = context.index_select(0, pairs.context)
     z = features.index_select(0, pairs.sample)
@@ -61,6 +63,7 @@ def compare(
     positive, negative = (z * d).sum(1), torch.matmul(fake, d.unsqueeze(2)).squeeze(2)
     loss, gates = _gates(contrast, plasticity, pairs, positive, negative)
     delta = torch.zeros_like(features)
+    retrodicted = delta if context is features else torch.zeros_like(context)
     changes: dict[Target, Tensor] = {}
 
     mixed: dict[Gate, Tensor] = {"gamma": _mix(gates["gamma"], z, fake)}
@@ -83,7 +86,7 @@ def compare(
         else:
             backward = w_pred.transpose(1, 2) if w_retro is None else w_retro
             r = _through(backward, mixed[product.gate], pairs)
-            delta.index_add_(0, pairs.context, r, alpha=product.coefficient)
+            retrodicted.index_add_(0, pairs.context, r, alpha=product.coefficient)
     for target in ("w_pred", "w_retro"):
         if target in plasticity.targets:
             (product,) = plasticity.rule(target).products
@@ -91,7 +94,8 @@ def compare(
             weights = w_pred if target == "w_pred" else w_retro
             changes[target] = _outer(first, second, pairs, weights, product.coefficient)
     opened = torch.cat([gates["gamma"][0].unsqueeze(1), gates["gamma"][1]], 1) != 0
-    return Compared(loss, delta, changes, opened.float().mean())
+    to_context = None if context is features else retrodicted
+    return Compared(loss, delta, to_context, changes, opened.float().mean())
 
 
 Factors = tuple[Tensor, Tensor]

@@ -15,7 +15,8 @@ from ..errors import InputError
 from ..network import Prediction, load_network
 from ..objective import Contrast, System
 from ..recipe import Recipe
-from .patchnet import PatchNetwork, initial
+from .modular import initial
+from .patchnet import PatchNetwork
 from .training import Learner, features, train
 
 

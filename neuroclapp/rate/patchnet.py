@@ -7,50 +7,23 @@ is needed for them. Arrays are named as in `neuroclapp.objective.parameters`, wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import InputError
-from ..network import Module, Network, Prediction
-from ..objective import System, fan_in, head, kernel_of, parameters
-from ..plasticity import Plasticity, clapp
-from ..presentations import generator
+from ..network import Module
+from ..objective import head
+from ..plasticity import Plasticity
 from . import residual, stack
 from .contrast import compare
 from .exchange import ALONE, Changes, Exchange
 from .labels import teach
+from .modular import Learned, ModularNetwork, Randomness
 from .pairs import Pairs, draw
-
-Arrays = dict[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What one module made of a batch: its loss, and the share of open gates (or of right answers)."""
-
-    module: int
-    loss: Tensor
-    share: Tensor
-
-
-@dataclass(frozen=True)
-class Randomness:
-    """Random numbers of one step: ``randomness(layer)`` are those of the module whose top layer it is.
-
-    They depend on nothing else, so that modules may learn in any order, or in different processes.
-    """
-
-    seed: int
-    step: int
-
-    def __call__(self, layer: str) -> np.random.Generator:
-        return generator(self.seed, f"pairs of {layer} in step {self.step}")
 
 
 @dataclass(frozen=True)
@@ -65,67 +38,15 @@ class _Step:
     exchange: Exchange
 
 
-class PatchNetwork(nn.Module):
+class PatchNetwork(ModularNetwork):
     """An encoder and what its modules learn from.
 
     ``forward(x)`` maps places (images, rows, columns, channels, height, width) to the top layer's mean
     features (images, units). ``learn`` puts the gradient of every module's own loss into ``.grad``, so that
     any torch optimiser can apply it. ``arrays`` are initial weights by name; see `initial`.
 
-    Weights, features, losses and gradients have the type ``dtype``; maps and the products that make and
-    change them may be of a smaller one, ``activity``.
+    Types and arrays: see `ModularNetwork`.
     """
-
-    def __init__(
-        self,
-        network: Network,
-        system: System,
-        arrays: Mapping[str, NDArray[np.floating]],
-        classes: int = 10,
-        dtype: torch.dtype = torch.float32,
-        activity: torch.dtype | None = None,
-    ) -> None:
-        super().__init__()
-        self.dtype, self.activity = dtype, activity or dtype
-        self.network, self.system = system.cut(network), system
-        self.modules_of = self.network.split()
-        self.arrays = nn.ParameterDict()
-        for name, shape in parameters(network, system, classes).items():
-            if name not in arrays or arrays[name].shape != shape:
-                found = arrays[name].shape if name in arrays else None
-                raise InputError(network.title, name, found, f"needs an array of shape {shape}")
-            array = torch.tensor(np.asarray(arrays[name]), dtype=dtype)
-            if array.dim() == 4:
-                array = array.contiguous(memory_format=torch.channels_last)
-            self.arrays[name.replace(".", "/")] = nn.Parameter(array)
-        contrast = system.contrast
-        self.plasticity = clapp(contrast.prediction)
-        self.blocked = clapp(Prediction("blocked"))
-
-    def named_arrays(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yield every array with its name."""
-        for name, array in self.arrays.items():
-            yield name.replace("/", "."), array
-
-    def of(self, module: int) -> dict[str, nn.Parameter]:
-        """Return the arrays of one module by name."""
-        layers = {layer.name for layer in self.modules_of[module].layers}
-        return {name: array for name, array in self.named_arrays() if name.split(".")[0] in layers}
-
-    def _encoder(self) -> dict[str, Tensor]:
-        """Return every array in the type of activities."""
-        return {name: array.to(self.activity) for name, array in self.named_arrays()}
-
-    def place(self, devices: Sequence[torch.device | str]) -> PatchNetwork:
-        """Move each module's arrays to a device of its own; maps follow them from module to module."""
-        if len(devices) != len(self.modules_of):
-            allowed = f"needs one for each of the {len(self.modules_of)} modules"
-            raise InputError(self.network.title, "devices", list(devices), allowed)
-        for index, device in enumerate(devices):
-            for array in self.of(index).values():
-                array.data = array.data.to(device)
-                array.grad = None
-        return self
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return every layer's mean features (images, units) for places (images, rows, columns, ...)."""
@@ -213,9 +134,7 @@ class PatchNetwork(nn.Module):
         learned = Learned(index, loss, share)
 
         def hand_over(encoder: Changes) -> None:
-            for target, change in {**changes, **encoder}.items():
-                arrays[target].grad = _ordered_like(change.neg_(), arrays[target])
-            step.after(learned)
+            self._hand_over(learned, {**changes, **encoder}, step.after)
 
         own = step.exchange.own(delta).to(self.activity)
         found = _way(module).learn(module, step.encoder, response, own, self.system.blocks(index))
@@ -249,11 +168,6 @@ class PatchNetwork(nn.Module):
         return sum(losses[1:], losses[0]), sum(shares[1:], shares[0]) / len(shares), delta, changes
 
 
-def _ordered_like(change: Tensor, array: Tensor) -> Tensor:
-    """Return ``change`` in the array's order of memory: torch's fused Adam takes it for granted."""
-    return change if change.stride() == array.stride() else torch.empty_like(array).copy_(change)
-
-
 def _devices(arrays: Mapping[str, Tensor]) -> dict[str, torch.device]:
     """Return where each layer's arrays are."""
     return {name.split(".")[0]: array.device for name, array in arrays.items()}
@@ -262,23 +176,3 @@ def _devices(arrays: Mapping[str, Tensor]) -> dict[str, torch.device]:
 def _way(module: Module) -> ModuleType:
     """Return how a module's layers respond and learn: `residual` where one is a residual block."""
     return residual if any(layer.kind == "residual" for layer in module.layers) else stack
-
-
-def initial(network: Network, system: System, classes: int, seed: int, gain: float = 3**-0.5) -> Arrays:
-    """Draw initial weights, uniform with standard deviation ``gain / sqrt(fan-in)``.
-
-    The default gain is torch's own for convolutions and linear maps, which the paper uses, biases included;
-    ``sqrt(2)`` keeps activities alike through the layers. Each array has a generator of its own, so that
-    systems of one seed share their encoder.
-    """
-    arrays: Arrays = {}
-    shapes = parameters(network, system, classes)
-    for name, shape in shapes.items():
-        kernel = kernel_of(name)
-        if kernel is not None:
-            bound = fan_in(kernel, shapes[kernel]) ** -0.5
-        else:
-            encoder = not name.endswith((".w_pred", ".w_retro", ".w_top", ".w_head"))
-            bound = (gain * 3**0.5 if encoder else 1.0) * fan_in(name, shape) ** -0.5
-        arrays[name] = generator(seed, name).uniform(-bound, bound, shape).astype(np.float32)
-    return arrays

@@ -19,7 +19,8 @@ from torch import Tensor
 from ..errors import InputError
 from ..network import Network
 from ..objective import System
-from .patchnet import Learned, PatchNetwork, Randomness
+from .modular import Learned, Randomness
+from .patchnet import PatchNetwork
 
 
 @dataclass(frozen=True)

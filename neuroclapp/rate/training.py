@@ -27,7 +27,8 @@ from ..files import written_aside
 from ..recipe import Recipe
 from .exchange import ALONE, Exchange, share_of_batch
 from .memory import keep_freed_memory
-from .patchnet import Learned, PatchNetwork, Randomness
+from .modular import Learned, Randomness
+from .patchnet import PatchNetwork
 
 #: Updates over which losses are averaged before they are noted.
 NOTE = 50

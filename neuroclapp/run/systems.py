@@ -27,8 +27,9 @@ from ..errors import InputError, RunError
 from ..files import read_json, write_json
 from ..network import Layer
 from ..objective import head, parameters
+from ..rate.modular import initial
 from ..rate.pairs import groups
-from ..rate.patchnet import PatchNetwork, initial
+from ..rate.patchnet import PatchNetwork
 from ..rate.training import Batched, Learner, features, train
 from ..systems import Row, SystemsExperiment, digest, read_systems, reason
 from .folder import RunFolder

@@ -17,7 +17,8 @@ from neuroclapp.errors import InputError
 from neuroclapp.network import Layer, Network, Prediction
 from neuroclapp.objective import Contrast, System
 from neuroclapp.rate.exchange import ALONE, Alone, Ranks, flattened, share, share_of_batch
-from neuroclapp.rate.patchnet import PatchNetwork, Randomness, initial
+from neuroclapp.rate.modular import Randomness, initial
+from neuroclapp.rate.patchnet import PatchNetwork
 
 IMAGES, STEPS, LIMIT_S = 4, 10, 120
 LAYERS = tuple(

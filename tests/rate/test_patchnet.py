@@ -11,7 +11,8 @@ from neuroclapp.errors import InputError
 from neuroclapp.network import Layer, Network, Prediction
 from neuroclapp.objective import Contrast, System
 from neuroclapp.rate import patchnet
-from neuroclapp.rate.patchnet import PatchNetwork, initial
+from neuroclapp.rate.modular import initial
+from neuroclapp.rate.patchnet import PatchNetwork
 
 NETWORK = Network(
     "three",

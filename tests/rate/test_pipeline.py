@@ -17,7 +17,8 @@ import torch.distributed as dist
 from neuroclapp.errors import InputError
 from neuroclapp.network import Layer, Network, Prediction
 from neuroclapp.objective import Contrast, System
-from neuroclapp.rate.patchnet import PatchNetwork, Randomness, initial
+from neuroclapp.rate.modular import Randomness, initial
+from neuroclapp.rate.patchnet import PatchNetwork
 from neuroclapp.rate.pipeline import Given, Receiver, Sender, run_stage, stage
 
 GRID, STEPS, LIMIT_S = (4, 4, 2), 12, 120

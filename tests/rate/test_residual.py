@@ -13,8 +13,9 @@ from neuroclapp.errors import InputError
 from neuroclapp.network import Layer, Module, Network, Prediction, load_network
 from neuroclapp.objective import Contrast, System
 from neuroclapp.rate import residual, stack
+from neuroclapp.rate.modular import Randomness, initial
 from neuroclapp.rate.pairs import draw
-from neuroclapp.rate.patchnet import PatchNetwork, Randomness, initial
+from neuroclapp.rate.patchnet import PatchNetwork
 
 NARROW = replace(load_network("resnet50"), width=1 / 16)  # 4 channels, then blocks of 16, 32 and 64
 INFO_NCE = Contrast(loss="info_nce", steps=2, negatives=3)

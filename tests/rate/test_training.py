@@ -16,7 +16,8 @@ from neuroclapp.errors import RunError
 from neuroclapp.network import Layer, Network, Prediction
 from neuroclapp.objective import Contrast, System
 from neuroclapp.rate import stack, training
-from neuroclapp.rate.patchnet import PatchNetwork, Randomness, initial
+from neuroclapp.rate.modular import Randomness, initial
+from neuroclapp.rate.patchnet import PatchNetwork
 from neuroclapp.rate.training import Learner, features, train
 from neuroclapp.recipe import Recipe
 

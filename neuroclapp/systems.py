@@ -1,9 +1,4 @@
-"""An experiment of image systems: a table of systems x data x recipe x seeds, at a scale.
-
-In a TOML file ``recipe`` and ``contrast`` stand once for all systems, and each system may replace single
-values; ``scales.NAME`` replaces values of the whole experiment, ``scales.NAME.rows.SYSTEM`` of one system.
-``like`` names another experiment, from which everything is taken that the file leaves out.
-"""
+"""An experiment of systems that see or hear: a table of systems x data x recipe x seeds, at a scale."""
 
 from __future__ import annotations
 
@@ -11,19 +6,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 from pydantic.dataclasses import dataclass
 
-from . import catalog
 from .catalog import DESCRIPTION
 from .data.images import ImageData
+from .data.speech import SpeechData
+from .data.utterances import FRAME
 from .data.views import Augmentation
-from .errors import InputError
 from .network import Network, load_network
-from .objective import Contrast, System
+from .objective import Contrast, InTime, System
 from .recipe import Recipe
 
 Figure = Literal["accuracy", "layers", "modules", "training", "loss"]
@@ -31,7 +25,7 @@ Figure = Literal["accuracy", "layers", "modules", "training", "loss"]
 
 @dataclass(frozen=True, config=DESCRIPTION)
 class Probe:
-    """The linear readout of frozen features, means over an image's places.
+    """The linear readout of frozen features: means over an image's places, or those of each frame of speech.
 
     ``"logistic"`` is multinomial logistic regression on standardised features, its penalty chosen on the
     validation images; ``"adam"`` is the paper's: a linear map trained by Adam on cross-entropy.
@@ -45,12 +39,17 @@ class Probe:
 
 @dataclass(frozen=True, config=DESCRIPTION)
 class Row:
-    """One system of the experiment, with the paper's figure [%] where it has one."""
+    """One system of the experiment, with the paper's figure [%] where it has one.
+
+    ``features`` other than the encoder's are spectra of sound, which nothing learns.
+    """
 
     name: str
     title: str
     recipe: Recipe
     contrast: Contrast
+    in_time: InTime = field(default_factory=InTime)
+    features: Literal["encoder", "mfcc", "log_mel"] = "encoder"
     learns: Literal["nothing", "labels", "contrast"] = "contrast"
     modules: tuple[PositiveInt, ...] = ()
     model: str = ""
@@ -63,25 +62,22 @@ class Row:
         return System(self.title, self.learns, self.modules, self.contrast)
 
 
-@dataclass(frozen=True, config=DESCRIPTION)
-class SystemsExperiment:
-    """All that a run of image systems needs to know.
+@dataclass(frozen=True, config=DESCRIPTION, kw_only=True)
+class TableOfSystems:
+    """What experiments of systems have in common.
 
     ``figures`` names what is drawn. ``against`` names the system that others are compared with, seed by seed.
     """
 
     title: str
-    kind: Literal["systems"]
     scale: str
     model: str
     seeds: tuple[NonNegativeInt, ...]
-    data: ImageData
     systems: tuple[Row, ...] = ()
     figures: tuple[Figure, ...] = ("accuracy",)
     against: str = "random"
     width: PositiveFloat = 1.0
     probe: Probe = field(default_factory=Probe)
-    augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         names = [row.name for row in self.systems]
@@ -92,27 +88,29 @@ class SystemsExperiment:
             if not seeds or len(set(seeds)) < len(seeds):
                 raise ValueError(f"seeds = {list(seeds)} must be one or more different numbers")
             try:
+                self._check(row)
                 row.system.cut(self.network(row))
             except ValueError as error:
                 raise ValueError(f"system {row.name!r}: {reason(error)}") from None
 
+    def _check(self, row: Row) -> None:
+        """Raise ValueError where a system does not belong to such an experiment."""
+        raise NotImplementedError
+
     def network(self, row: Row) -> Network:
-        """Return the encoder of a system, at its width, for the channels of the data."""
-        network = load_network(row.model or self.model)
-        channels = 3 if self.data.colour else 1
-        side = self.data.crop if row.contrast.task == "views" else self.data.patch
-        return replace(network, width=row.width or self.width, input=(channels, side, side))
+        """Return the encoder of a system, at its width, for the shape of the data."""
+        raise NotImplementedError
 
     def seeds_of(self, row: Row) -> tuple[int, ...]:
         return row.seeds or self.seeds
 
-    def trained_on(self, row: Row) -> dict[str, Any]:
-        """Return everything that the trained weights of a system depend on, but the seed."""
+    def _scaled(self, row: Row, shape: tuple[int, ...]) -> Network:
+        network = load_network(row.model or self.model)
+        return replace(network, width=row.width or self.width, input=shape)
+
+    def _depends_on(self, row: Row, data: dict[str, Any]) -> dict[str, Any]:
         system = asdict(row.system)
         system.pop("title")
-        data = asdict(self.data)
-        if row.contrast.task == "views":
-            data["augmentation"] = asdict(self.augmentation)
         recipe = asdict(row.recipe)
         recipe.pop("checkpoint")
         if row.learns != "contrast":
@@ -122,6 +120,53 @@ class SystemsExperiment:
         network = asdict(self.network(row))
         network.pop("title")
         return {"system": system, "network": network, "data": data, "recipe": recipe}
+
+
+@dataclass(frozen=True, config=DESCRIPTION, kw_only=True)
+class SystemsExperiment(TableOfSystems):
+    """All that a run of image systems needs to know."""
+
+    kind: Literal["systems"]
+    data: ImageData
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def _check(self, row: Row) -> None:
+        if row.features != "encoder" or row.in_time != InTime():
+            raise ValueError("features and in_time are for sound (kind = 'speech')")
+
+    def network(self, row: Row) -> Network:
+        channels = 3 if self.data.colour else 1
+        side = self.data.crop if row.contrast.task == "views" else self.data.patch
+        return self._scaled(row, (channels, side, side))
+
+    def trained_on(self, row: Row) -> dict[str, Any]:
+        """Return everything that the trained weights of a system depend on, but the seed."""
+        data = asdict(self.data)
+        if row.contrast.task == "views":
+            data["augmentation"] = asdict(self.augmentation)
+        return self._depends_on(row, data)
+
+
+@dataclass(frozen=True, config=DESCRIPTION, kw_only=True)
+class SpeechExperiment(TableOfSystems):
+    """All that a run of audio systems needs to know."""
+
+    kind: Literal["speech"]
+    data: SpeechData
+
+    def _check(self, row: Row) -> None:
+        if row.features != "encoder" and row.learns != "nothing":
+            raise ValueError(f"features = {row.features!r} are not learned: learns = 'nothing'")
+        if self.data.excerpt % FRAME:
+            raise ValueError(f"data.excerpt = {self.data.excerpt} must be a multiple of {FRAME}, a frame")
+
+    def network(self, row: Row) -> Network:
+        return self._scaled(row, (1, self.data.excerpt))
+
+    def trained_on(self, row: Row) -> dict[str, Any]:
+        """Return everything that the trained weights of a system depend on, but the seed."""
+        found = {**self._depends_on(row, asdict(self.data)), "features": row.features}
+        return found if row.learns == "nothing" else {**found, "in_time": asdict(row.in_time)}
 
 
 def reason(error: ValueError) -> str:
@@ -137,125 +182,3 @@ def digest(values: Mapping[str, Any], seed: int) -> str:
     """Return a short name for a trained system: the same values and seed, the same name."""
     text = json.dumps({**values, "seed": seed}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def resolve(table: Mapping[str, Any], source: object) -> dict[str, Any]:
-    """Apply the chosen scale, and fill each system's recipe and contrast from the common ones."""
-    resolved = json.loads(json.dumps(table))
-    scales, rows = _table(resolved, "scales", source), {}
-    resolved.pop("scales", None)
-    if scales:
-        chosen = resolved.get("scale")
-        if chosen not in scales:
-            raise InputError(source, "scale", chosen, f"must be one of {', '.join(scales)}")
-        changes = _table(scales, chosen, source)
-        rows = _table(changes, "rows", source)
-        changes.pop("rows", None)
-        resolved = _merged(resolved, changes)
-    recipe, contrast = _table(resolved, "recipe", source), _table(resolved, "contrast", source)
-    for key in ("recipe", "contrast"):
-        resolved.pop(key, None)
-    known = [row.get("name") for row in _systems(resolved, source)]
-    for name in rows:
-        if name not in known:
-            allowed = f"no such system; known: {', '.join(map(str, known))}"
-            raise InputError(source, f"rows.{name}", name, allowed)
-    for index, row in enumerate(_systems(resolved, source)):
-        row = _merged(row, _table(rows, row.get("name"), source))
-        row["recipe"] = _merged(recipe, _table(row, "recipe", source))
-        row["contrast"] = _merged(contrast, _table(row, "contrast", source))
-        resolved["systems"][index] = row
-    return resolved
-
-
-def inherit(table: Mapping[str, Any], source: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Fill what an experiment leaves out from the one that it names with ``like``: values, scales, systems.
-
-    Only the systems that it lists are taken, by name; title and figures are its own. ``below`` are the files
-    that lead here.
-    """
-    if "like" not in table:
-        return dict(table)
-    if not isinstance(table["like"], str):
-        raise InputError(source, "like", table["like"], "must be the name of an experiment, or a path")
-    path = catalog.find("experiments", table["like"])
-    chain = (*below, source.resolve())
-    if path.resolve() in chain:
-        raise InputError(source, "like", table["like"], "leads back to where it started")
-    base = inherit(catalog.read_toml(path), path, chain)
-    known = {row.get("name"): row for row in _systems(base, path)}
-    base.pop("systems", None)
-    own = json.loads(json.dumps({key: value for key, value in table.items() if key != "like"}))
-    own["systems"] = [_merged(known.get(row.get("name"), {}), row) for row in _systems(own, source)]
-    listed = {row.get("name") for row in own["systems"]}
-    scales = _table(base, "scales", path)
-    for scale in (_table(scales, name, path) for name in scales):
-        scale["rows"] = {name: row for name, row in _table(scale, "rows", path).items() if name in listed}
-    return _merged({key: value for key, value in base.items() if key not in ("title", "figures")}, own)
-
-
-def load_systems(
-    reference: str, settings: Mapping[str, str] | None = None
-) -> tuple[SystemsExperiment, dict[str, Any]]:
-    """Read an experiment by name or path, with ``--set`` values applied; also return the resolved table.
-
-    A setting applies after the scale's values: ``--set scale=small --set recipe.updates=100`` holds for all
-    systems, ``--set systems.clapp.recipe.updates=100`` for one.
-    """
-    path = catalog.find("experiments", reference)
-    table = inherit(catalog.read_toml(path), path)
-    settings = dict(settings or {})
-    if "scale" in settings:
-        table = catalog.with_settings(table, {"scale": settings.pop("scale")})
-    chosen = _table(table, "scales", path).get(str(table.get("scale")))
-    base = table if chosen is None else {**table, "scales": {table["scale"]: chosen}}
-    resolved = _with_settings(base, settings, path)
-    return catalog.describe(resolved, SystemsExperiment, path), resolved
-
-
-def read_systems(path: Path) -> SystemsExperiment:
-    """Read the resolved experiment of a run directory."""
-    return catalog.describe(catalog.read_toml(path), SystemsExperiment, path)
-
-
-def _with_settings(table: Mapping[str, Any], settings: Mapping[str, str], path: Path) -> dict[str, Any]:
-    """Apply settings: those of all systems over the scale's, those of one system over everything."""
-    single = {key: text for key, text in settings.items() if key.startswith("systems.")}
-    common = {key: text for key, text in settings.items() if key not in single}
-    resolved = resolve(table, path)
-    everywhere = {key: text for key, text in common.items() if key.split(".")[0] in ("recipe", "contrast")}
-    resolved = catalog.with_settings(resolved, {k: v for k, v in common.items() if k not in everywhere})
-    for index, row in enumerate(_systems(resolved, path)):
-        mine = {
-            key.split(".", 2)[2]: text
-            for key, text in single.items()
-            if key.count(".") > 1 and key.split(".")[1] == row.get("name")
-        }
-        resolved["systems"][index] = catalog.with_settings(row, {**everywhere, **mine})
-    names = [str(row.get("name")) for row in _systems(resolved, path)]
-    for key, text in single.items():
-        if key.count(".") < 2 or key.split(".")[1] not in names:
-            raise InputError("--set", key, text, f"must be systems.NAME.KEY, NAME one of {', '.join(names)}")
-    return resolved
-
-
-def _systems(table: Mapping[str, Any], source: object) -> list[dict[str, Any]]:
-    rows = table.get("systems", [])
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError(source, "systems", rows, "must be tables, each under [[systems]]")
-    return rows
-
-
-def _table(table: Mapping[str, Any], key: Any, source: object) -> dict[str, Any]:
-    inner = table.get(key, {}) if isinstance(key, str) else {}
-    if not isinstance(inner, dict):
-        raise InputError(source, key, inner, "must be a table")
-    return inner
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in over.items():
-        inner = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = _merged(result[key], value) if inner else value
-    return result

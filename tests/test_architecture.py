@@ -24,6 +24,7 @@ DESCRIPTIONS = {
     "objective",
     "recipe",
     "systems",
+    "resolve",
 }
 WORLDS = {"rate", "spiking", "onchip"}
 ALLOWED = {

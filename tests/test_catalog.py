@@ -8,9 +8,9 @@ from neuroclapp.errors import InputError
 from neuroclapp.experiment import Experiment, load_experiment
 from neuroclapp.network import Network, load_network
 from neuroclapp.onchip.chip import Chip
+from neuroclapp.resolve import load_systems
 from neuroclapp.run.kinds import KINDS as KINDS_OF_RUNS
 from neuroclapp.run.kinds import kind_of
-from neuroclapp.systems import load_systems
 
 KINDS = {"models": Network, "hardware": Chip}
 ENTRIES = [(kind, name) for kind in KINDS for name in catalog.names(kind)]

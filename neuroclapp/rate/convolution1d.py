@@ -1,10 +1,10 @@
 """A convolution in time: its response, the change of its kernel, and what its input receives.
 
-Activity is kept as (sounds, steps, units), so that the inputs of a step lie side by side. Where the kernel is
-``m`` strides long, the input is cut into pieces of one stride, and the convolution is ``m`` matrix products of
-successive pieces, for all sounds at once: nothing is copied out of the overlapping windows.
+Activity is kept as (sounds, steps, units), so that the inputs of a step lie side by side. Where the kernel
+is ``m`` strides long, the input is cut into pieces of one stride, and the convolution is ``m`` matrix
+products of successive pieces, for all sounds at once: nothing is copied out of the overlapping windows.
 
-    z_t = rho(sum_i W_i p_(t+i) + b)        dW_i = sum_t delta_t p_(t+i)^T        p_(t+i) receives W_i^T delta_t
+    z_t = rho(sum_i W_i p_(t+i) + b)      dW_i = sum_t delta_t p_(t+i)^T      p_(t+i) receives W_i^T delta_t
 
 A change may come from a part of the steps only (`Reach`), as the loss sees a window of them.
 """
@@ -27,7 +27,7 @@ LONG = 16
 class Heard:
     """What a layer keeps of its response.
 
-    ``pieces`` (sounds, n, length) of the padded input, ``z`` (sounds, steps, units) and the input's ``steps``.
+    ``pieces`` (sounds, n, length) of the padded input, ``z`` (sounds, steps, units), the input's ``steps``.
     """
 
     pieces: Tensor
@@ -149,4 +149,4 @@ def _pieces(layer: Layer, x: Tensor) -> Tensor:
     if count > 1:
         return padded.view(sounds, -1, layer.stride * channels)
     windows = padded.unfold(1, layer.kernel, layer.stride)
-    return windows.transpose(2, 3).reshape(sounds, positions, -1)
+    return windows.transpose(2, 3).reshape(sounds, positions, -1).contiguous()

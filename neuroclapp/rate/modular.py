@@ -19,6 +19,7 @@ from ..network import Network, Prediction
 from ..objective import System, fan_in, kernel_of, parameters
 from ..plasticity import clapp
 from ..presentations import generator
+from .exchange import ALONE, Exchange
 
 Arrays = dict[str, NDArray[np.float32]]
 Modular = TypeVar("Modular", bound="ModularNetwork")
@@ -104,6 +105,21 @@ class ModularNetwork(nn.Module):
                 array.data = array.data.to(device)
                 array.grad = None
         return self
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return every layer's features."""
+        raise NotImplementedError
+
+    def learn(
+        self,
+        x: Tensor,
+        randomness: Randomness,
+        labels: Tensor | None = None,
+        after: Callable[[Learned], object] = lambda learned: None,
+        exchange: Exchange = ALONE,
+    ) -> list[Learned]:
+        """Set ``.grad`` of every array; call ``after`` as soon as a module has learned."""
+        raise NotImplementedError
 
     def _hand_over(
         self, learned: Learned, changes: Mapping[str, Tensor], after: Callable[[Learned], object]

@@ -27,8 +27,7 @@ from ..files import written_aside
 from ..recipe import Recipe
 from .exchange import ALONE, Exchange, share_of_batch
 from .memory import keep_freed_memory
-from .modular import Learned, Randomness
-from .patchnet import PatchNetwork
+from .modular import Learned, ModularNetwork, Randomness
 
 #: Updates over which losses are averaged before they are noted.
 NOTE = 50
@@ -60,7 +59,7 @@ class History:
 class Learner:
     """A network, one Adam for each of its modules, and how far training has come."""
 
-    def __init__(self, network: PatchNetwork, recipe: Recipe) -> None:
+    def __init__(self, network: ModularNetwork, recipe: Recipe) -> None:
         self.network, self.recipe, self.done, self.history = network, recipe, 0, History()
         self.optimisers = [self._adam(module) for module in range(len(network.modules_of))]
 
@@ -214,7 +213,9 @@ class _Clock:
 
 
 @torch.no_grad()
-def features(network: PatchNetwork, batches: Any, report: Callable[[int], object] = lambda done: None) -> Any:
+def features(
+    network: ModularNetwork, batches: Any, report: Callable[[int], object] = lambda done: None
+) -> Any:
     """Return every layer's mean features of all images, each (images, units), from batches of places."""
     found: list[list[NDArray[np.float32]]] = []
     done = 0

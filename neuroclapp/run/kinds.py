@@ -52,13 +52,13 @@ def _worlds() -> type[RunFolder]:
 
 
 def _load_systems(reference: str, settings: Mapping[str, str], path: Path) -> tuple[str, dict[str, Any]]:
-    from ..systems import load_systems
-    from .systems import check, images_of
+    from ..resolve import load_systems
+    from .systems import check, material
 
     experiment, table = load_systems(reference, settings)
     check(experiment)
     if experiment.systems:
-        images_of(experiment.data)
+        material(experiment).load()
     return experiment.title, table
 
 
@@ -93,7 +93,17 @@ def _compare_systems(run: Any) -> None:
         print(table(results))
 
 
-#: A world's run compares rates, spikes and chip; a systems' run compares systems of image encoders.
+_SYSTEMS = Kind(
+    _load_systems,
+    _systems,
+    {
+        "train": _later("systems", "train_systems"),
+        "compare": _compare_systems,
+        "plot": _later("systems_plot", "plot_systems"),
+    },
+)
+
+#: A world's run compares rates, spikes and chip; the others compare systems of encoders that see or hear.
 KINDS: dict[str, Kind] = {
     "worlds": Kind(
         _load_worlds,
@@ -107,13 +117,6 @@ KINDS: dict[str, Kind] = {
             "plot": _later("plot", "plot"),
         },
     ),
-    "systems": Kind(
-        _load_systems,
-        _systems,
-        {
-            "train": _later("systems", "train_systems"),
-            "compare": _compare_systems,
-            "plot": _later("systems_plot", "plot_systems"),
-        },
-    ),
+    "systems": _SYSTEMS,
+    "speech": _SYSTEMS,
 }

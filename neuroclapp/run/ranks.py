@@ -15,7 +15,7 @@ from .. import catalog
 from ..errors import NeuroclappError
 from ..rate.exchange import ranks
 from ..rate.training import train
-from ..systems import load_systems
+from ..resolve import load_systems
 from .systems import SystemsRun, check, trained
 
 

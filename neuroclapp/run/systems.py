@@ -1,4 +1,4 @@
-"""A run of image systems: every system trained with every seed, read out, and compared.
+"""A run of systems that see or hear: every system trained with every seed, read out, and compared.
 
 experiment.toml        the experiment, resolved
 scores/SYSTEM-seedN.json   accuracy by layer, losses and cost of one trained system
@@ -8,47 +8,49 @@ results.json figures/ report.html
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from functools import cached_property, lru_cache, partial
+from dataclasses import asdict
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 
 from .. import __version__, catalog
 from ..analysis.measures import summarise
-from ..analysis.probe import probe
-from ..data.images import ImageData, ImageSet, load
-from ..data.patches import Batches, survey
-from ..data.views import Views
 from ..errors import InputError, RunError
 from ..files import read_json, write_json
-from ..network import Layer
-from ..objective import head, parameters
-from ..rate.modular import initial
-from ..rate.pairs import groups
-from ..rate.patchnet import PatchNetwork
-from ..rate.training import Batched, Learner, features, train
-from ..systems import Row, SystemsExperiment, digest, read_systems, reason
+from ..rate.training import Batched, Learner, train
+from ..resolve import read_systems
+from ..systems import Row, SpeechExperiment, SystemsExperiment, digest, reason
 from .folder import RunFolder
 from .parallel import Report, side_by_side
 from .versions import versions
 
-#: Images whose features are computed at once.
-SURVEY = 32
 
-#: Types of weights and of activities by the recipe's precision.
-_DTYPES = {
-    "float32": (torch.float32, torch.float32),
-    "bfloat16": (torch.float32, torch.bfloat16),
-    "float64": (torch.float64, torch.float64),
-}
+class Material(Protocol):
+    """The systems of an experiment, in what they see or hear."""
+
+    @property
+    def work(self) -> int: ...
+
+    def load(self) -> None: ...
+
+    def notes(self) -> dict[str, Any]: ...
+
+    def check(self, row: Row) -> None: ...
+
+    def layers(self, row: Row) -> list[str]: ...
+
+    def learner(self, row: Row, seed: int) -> Learner: ...
+
+    def batches(self, row: Row, seed: int) -> Batched: ...
+
+    def read_out(self, row: Row, seed: int, learner: Learner, report: Report) -> dict[str, Any]: ...
 
 
 class SystemsRun(RunFolder):
-    """The run of a table of systems; the data are read when first asked for."""
+    """The run of a table of systems."""
 
     products = {  # noqa: RUF012
         "train": (),
@@ -57,7 +59,7 @@ class SystemsRun(RunFolder):
     }
 
     @cached_property
-    def experiment(self) -> SystemsExperiment:
+    def experiment(self) -> SystemsExperiment | SpeechExperiment:
         path = self.folder / "experiment.toml"
         if not path.is_file():
             raise RunError(
@@ -66,8 +68,8 @@ class SystemsRun(RunFolder):
         return read_systems(path)
 
     @cached_property
-    def images(self) -> ImageSet:
-        return images_of(self.experiment.data)
+    def material(self) -> Material:
+        return material(self.experiment)
 
     @property
     def jobs(self) -> list[tuple[Row, int]]:
@@ -93,75 +95,33 @@ class SystemsRun(RunFolder):
 
     def learner(self, row: Row, seed: int) -> Learner:
         """Return a system as it is before training."""
-        network, classes = self.experiment.network(row), len(self.images.classes)
-        arrays = initial(network, row.system, classes, seed, row.recipe.gain)
-        types = _DTYPES[row.recipe.precision]
-        return Learner(PatchNetwork(network, row.system, arrays, classes, *types), row.recipe)
+        return self.material.learner(row, seed)
 
     def batches(self, row: Row, seed: int) -> Batched:
-        """Return what a system learns from: labelled images where it needs labels, else the unlabelled."""
-        images, data, recipe = self.images, seen(self.experiment, row), row.recipe
-        part = images.training if row.learns == "labels" else images.unlabelled
-        views = row.contrast.task == "views"
-        if row.learns == "contrast" and views:
-            augmentation = self.experiment.augmentation
-            return Views(part, data, images.statistics, recipe.batch, seed, augmentation)
-        columns = None if views else recipe.columns or None
-        return Batches(part, data, images.statistics, recipe.batch, seed, columns)
+        """Return what a system learns from."""
+        return self.material.batches(row, seed)
 
 
-def seen(experiment: SystemsExperiment, row: Row) -> ImageData:
-    """Return the data as a system's encoder takes them: whole crops where it is one for views."""
-    data = experiment.data
-    return replace(data, patch=data.crop) if row.contrast.task == "views" else data
+def material(experiment: SystemsExperiment | SpeechExperiment) -> Material:
+    """Return the systems of an experiment, in what they see or hear."""
+    if isinstance(experiment, SpeechExperiment):
+        from .hearing import Hearing
+
+        return Hearing(experiment)
+    from .vision import Vision
+
+    return Vision(experiment)
 
 
-@lru_cache(maxsize=1)
-def images_of(data: ImageData) -> ImageSet:
-    """Read a data set once for all that ask for it."""
-    return load(data)
-
-
-def check(experiment: SystemsExperiment) -> None:
+def check(experiment: SystemsExperiment | SpeechExperiment) -> None:
     """Raise InputError where the parts of an experiment do not exist or do not fit together."""
     catalog.find("models", experiment.model)
+    found = material(experiment)
     for row in experiment.systems:
         try:
-            parameters(experiment.network(row), row.system, classes=2)
-            _check_blocks(experiment, row)
-            _check_places(experiment, row)
+            found.check(row)
         except ValueError as error:
             raise InputError(experiment.title, f"systems.{row.name}", row.title, reason(error)) from None
-
-
-def _check_blocks(experiment: SystemsExperiment, row: Row) -> None:
-    network = row.system.cut(experiment.network(row))
-    maps = {
-        layer.name: shape[1:] for layer, shape in zip(network.scaled_layers, network.shapes[1:], strict=True)
-    }
-    for index, module in enumerate(network.split()):
-        name, blocks = head(module).name, row.system.blocks(index)
-        if any(side % blocks for side in maps[name]):
-            size = " x ".join(map(str, maps[name]))
-            raise ValueError(f"contrast.blocks = {blocks} does not divide the map of {name!r}, {size}")
-
-
-def _check_places(experiment: SystemsExperiment, row: Row) -> None:
-    contrast, recipe, (rows, columns) = row.contrast, row.recipe, experiment.data.grid
-    views = contrast.task == "views"
-    if row.learns != "nothing" and not views and recipe.columns > columns:
-        raise ValueError(f"recipe.columns = {recipe.columns}: the grid of patches has {columns}")
-    if row.learns == "contrast":
-        if contrast.task == "around" and recipe.columns:
-            raise ValueError("task = 'around' needs all columns of patches: recipe.columns = 0")
-        if contrast.source != "anywhere" and recipe.batch < 2:
-            raise ValueError(f"recipe.batch = {recipe.batch}: source = {contrast.source!r} needs two images")
-        groups(contrast, *((2, 1) if views else (rows, recipe.columns or columns)))
-
-
-def layers(experiment: SystemsExperiment, row: Row) -> tuple[Layer, ...]:
-    """Return the encoder's layers, lowest first."""
-    return row.system.cut(experiment.network(row)).scaled_layers
 
 
 def train_systems(run: SystemsRun) -> None:
@@ -204,9 +164,7 @@ def compare_systems(run: SystemsRun) -> dict[str, Any]:
     with run.step("compare"):
         jobs = [partial(_compare, run, row, seed) for row, seed in run.jobs]
         if jobs:
-            parts = ("training", "validation", "test")
-            images = sum(len(getattr(run.images, part)) for part in parts)
-            side_by_side(jobs, "readout", images * len(jobs))
+            side_by_side(jobs, "readout", run.material.work * len(jobs))
         scores = {
             row.name: [read_json(run.score(row, seed)) for seed in run.experiment.seeds_of(row)]
             for row in run.experiment.systems
@@ -218,6 +176,7 @@ def compare_systems(run: SystemsRun) -> dict[str, Any]:
         "against": run.experiment.against,
         "versions": versions(),
         "cost": run.cost(),
+        "notes": run.material.notes(),
         "systems": {row.name: _summary(run, row, scores) for row in run.experiment.systems},
     }
     write_json(run.folder / "results.json", results)
@@ -232,23 +191,10 @@ def _compare(run: SystemsRun, row: Row, seed: int, report: Report) -> None:
         return
     learner = run.learner(row, seed)
     learner.load(run.kept(row, seed))
-    found, labels, done = {}, {}, 0
-    for part in ("training", "validation", "test"):
-        images = getattr(run.images, part)
-        shown = survey(images, seen(run.experiment, row), run.images.statistics, SURVEY)
-        found[part] = features(learner.network, shown, _from(done, report))
-        labels[part] = images.labels
-        done += len(images)
-    names = [layer.name for layer in learner.network.network.scaled_layers]
-    by_layer = {part: dict(zip(names, each, strict=True)) for part, each in found.items()}
-    accuracy = {}
-    for name in names:
-        seen_here = {part: by_layer[part][name] for part in by_layer}
-        accuracy[name] = probe(seen_here, labels, run.experiment.probe, seed)
+    found = run.material.read_out(row, seed, learner, report)
     history = learner.history
     score = {
-        "validation": [accuracy[name]["validation"] for name in names],
-        "test": [accuracy[name]["test"] for name in names],
+        **found,
         "updates": learner.done,
         "cpu_s": round(history.cpu, 2),
         "wall_s": round(history.wall, 2),
@@ -260,10 +206,6 @@ def _compare(run: SystemsRun, row: Row, seed: int, report: Report) -> None:
     write_json(path, score)
 
 
-def _from(start: int, report: Report) -> Report:
-    return lambda count: report(start + count)
-
-
 def _summary(run: SystemsRun, row: Row, scores: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     mine = scores[row.name]
     seeds = run.experiment.seeds_of(row)
@@ -271,10 +213,10 @@ def _summary(run: SystemsRun, row: Row, scores: dict[str, list[dict[str, Any]]])
         "title": row.title,
         "published": row.published,
         "learns": row.learns,
-        "modules": list(row.modules) or [1] * len(layers(run.experiment, row)),
+        "modules": list(row.modules) or [1] * len(run.material.layers(row)),
         "model": row.model or run.experiment.model,
         "seeds": list(seeds),
-        "layers": [layer.name for layer in layers(run.experiment, row)],
+        "layers": run.material.layers(row),
         "test": summarise([score["test"] for score in mine]),
         "validation": summarise([score["validation"] for score in mine]),
         "updates": mine[0]["updates"],
@@ -282,6 +224,9 @@ def _summary(run: SystemsRun, row: Row, scores: dict[str, list[dict[str, Any]]])
         "waited_share": float(np.mean([s["waited_s"] / max(s["wall_s"], 1e-9) for s in mine])),
         "loss": _mean([score["loss"] for score in mine]),
         "share": _mean([score["share"] for score in mine]),
+        "besides": {
+            key: summarise([score["besides"][key] for score in mine]) for key in mine[0].get("besides", {})
+        },
     }
     reference = run.experiment.against
     others = {other.name: other for other in run.experiment.systems}

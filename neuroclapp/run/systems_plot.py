@@ -11,7 +11,7 @@ from ..files import read_json, write_text
 from ..report.document import Shown
 from ..report.systems import accuracy, layers, loss, modules, training
 from ..report.systems_page import figure_of, page
-from ..systems import Row, SystemsExperiment
+from ..systems import Row, TableOfSystems
 from .draw import draw
 from .systems import SystemsRun
 
@@ -30,7 +30,7 @@ def plot_systems(run: SystemsRun) -> None:
         write_text(run.folder / "report.html", page(results, shown, command))
 
 
-def alike(experiment: SystemsExperiment) -> dict[str, list[str]]:
+def alike(experiment: TableOfSystems) -> dict[str, list[str]]:
     """Return the systems that learn from the same thing in the same encoder, by what that is.
 
     Groups whose modules are all cut in one way say nothing about cuts and are left out, unless all are so.
@@ -50,7 +50,7 @@ def alike(experiment: SystemsExperiment) -> dict[str, list[str]]:
     return groups
 
 
-def _figures(experiment: SystemsExperiment, results: dict[str, Any]) -> Iterator[Shown]:
+def _figures(experiment: TableOfSystems, results: dict[str, Any]) -> Iterator[Shown]:
     for name in experiment.figures:
         if name == "accuracy":
             yield Shown(name, "What a linear readout finds", accuracy(results), _best(results))

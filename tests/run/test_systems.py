@@ -26,10 +26,10 @@ from neuroclapp.cli import main
 from neuroclapp.data.images import ImageData, load
 from neuroclapp.errors import InputError, RunError
 from neuroclapp.files import write_json
+from neuroclapp.resolve import inherit, load_systems
 from neuroclapp.run.kinds import KINDS, kind_of
 from neuroclapp.run.parallel import side_by_side
 from neuroclapp.run.systems import SystemsRun, check
-from neuroclapp.systems import inherit, load_systems
 
 MODEL = """
 title = "two convolutions"

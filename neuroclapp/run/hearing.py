@@ -1,0 +1,197 @@
+"""Audio systems of a run: what they hear, what they learn from, and their readout by frame and by speaker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..analysis.frames import Frames, frame_accuracy, speaker_accuracy
+from ..data.excerpts import Excerpts, standardised
+from ..data.spectra import log_mel, mfcc
+from ..data.speech import SpeechData, SpeechSet, Statistics, load
+from ..data.utterances import FRAME, Utterance
+from ..objective import parameters
+from ..rate.modular import initial
+from ..rate.pairs import groups
+from ..rate.recurrent import ARRAYS, respond
+from ..rate.soundnet import SoundNetwork, check
+from ..rate.training import Batched, Learner
+from ..systems import Row, SpeechExperiment
+from .precision import TYPES
+
+_SPECTRA = {"mfcc": mfcc, "log_mel": log_mel}
+#: The name under which recurrent units are read out as they were before training, over what is now below.
+UNTRAINED = "untrained"
+
+Features = dict[str, NDArray[np.float32]]
+
+
+class Hearing:
+    """The systems of an experiment of speech; the data are read when first asked for."""
+
+    def __init__(self, experiment: SpeechExperiment) -> None:
+        self.experiment = experiment
+
+    @cached_property
+    def speech(self) -> SpeechSet:
+        return speech_of(self.experiment.data)
+
+    def load(self) -> None:
+        """Read what there is, or raise InputError that says what is missing."""
+        _ = self.speech
+
+    def check(self, row: Row) -> None:
+        """Raise ValueError where a system does not fit its encoder."""
+        network = self.experiment.network(row)
+        parameters(network, row.system, classes=2)
+        check(network, row.system, row.in_time)
+        if row.learns == "contrast":
+            steps = min(shape[1] for shape in network.shapes[1:])
+            groups(row.contrast, min(row.in_time.window or steps, steps), 1)
+
+    def layers(self, row: Row) -> list[str]:
+        """Return the names of what is read out."""
+        if row.features != "encoder":
+            return [row.features]
+        return [layer.name for layer in row.system.cut(self.experiment.network(row)).scaled_layers]
+
+    def learner(self, row: Row, seed: int) -> Learner:
+        """Return a system as it is before training."""
+        network, classes = self.experiment.network(row), len(self.speech.phones)
+        arrays = initial(network, row.system, classes, seed, row.recipe.gain)
+        types = TYPES[row.recipe.precision]
+        return Learner(SoundNetwork(network, row.system, arrays, row.in_time, classes, *types), row.recipe)
+
+    def batches(self, row: Row, seed: int) -> Batched:
+        """Return what a system learns from: aligned utterances where it needs labels, else all."""
+        labelled = row.learns == "labels"
+        part = self.speech.training if labelled else self.speech.unlabelled
+        return Excerpts(
+            part, self.experiment.data, self.speech.statistics, row.recipe.batch, seed, labelled=labelled
+        )
+
+    @property
+    def work(self) -> int:
+        """What `read_out` has to do, in the units that it reports."""
+        return sum(len(part) for part in self._parts.values())
+
+    @property
+    def _parts(self) -> dict[str, Sequence[Utterance]]:
+        speech = self.speech
+        parts = {"training": speech.training, "validation": speech.validation, "test": speech.test}
+        return {**parts, "speaker_training": speech.speaker_training, "speaker_test": speech.speaker_test}
+
+    def ear(self, row: Row, seed: int, learner: Learner) -> Ear:
+        """Return what gives every layer's response to an utterance, each (frames, units)."""
+        if row.features != "encoder":
+            return _spectrum(row.features)
+        network = learner.network
+        if not isinstance(network, SoundNetwork):
+            raise ValueError("an encoder of sound is needed")
+        before = None
+        if network.network.layers[-1].kind == "gru" and row.learns != "nothing":
+            before = initial(self.experiment.network(row), row.system, 1, seed, row.recipe.gain)
+        return _Encoder(network, self.speech.statistics, before)
+
+    def read_out(
+        self, row: Row, seed: int, learner: Learner, report: Callable[[int], None]
+    ) -> dict[str, Any]:
+        """Return accuracy [%] by layer: of frames, of those that are spoken, of speakers.
+
+        Where recurrent units have learned, ``untrained`` is the accuracy of those that they were, over the
+        same layers below.
+        """
+        hear, names, done = self.ear(row, seed, learner), self.layers(row), 0
+
+        def counted(part: str) -> Iterator[tuple[Utterance, Features]]:
+            nonlocal done
+            for utterance in self._parts[part]:
+                yield utterance, hear(utterance)
+                done += 1
+                report(done)
+
+        parts = {part: Frames.of(counted(part)) for part in ("training", "validation", "test")}
+        silence, probe = self.speech.silence, self.experiment.probe
+        heard = parts["training"].features
+        every = {name: frame_accuracy(parts, name, probe, seed) for name in heard}
+        spoken = {name: frame_accuracy(parts, name, probe, seed, silence) for name in heard}
+        people = {part: list(counted(f"speaker_{part}")) for part in ("training", "test")}
+        found: dict[str, Any] = {
+            part: [every[name][part] for name in names] for part in ("validation", "test")
+        }
+        besides: dict[str, list[float]] = {"spoken": [spoken[name]["test"] for name in names]}
+        if people["training"] and people["test"]:
+            besides["speaker"] = [speaker_accuracy(people, name, seed) for name in names]
+        if UNTRAINED in heard:
+            top = every[names[-1]]["test"], spoken[names[-1]]["test"]
+            before = every[UNTRAINED]["test"], spoken[UNTRAINED]["test"]
+            besides[UNTRAINED] = list(before)
+            besides["learned minus untrained"] = [top[0] - before[0], top[1] - before[1]]
+        return {**found, "besides": besides}
+
+    def notes(self) -> dict[str, Any]:
+        """Return what a reader of the results must know about the data."""
+        speech = self.speech
+        shares: dict[str, float] = {}
+        labels = {part: _labels(getattr(speech, part)) for part in ("training", "test")}
+        for name, keep in (("majority", lambda y: y[y >= 0]), ("spoken_majority", self._spoken)):
+            most = np.bincount(keep(labels["training"])).argmax()
+            shares[name] = 100 * float(np.mean(keep(labels["test"]) == most))
+        return {
+            **shares,
+            "utterances": {name: len(part) for name, part in self._parts.items()},
+            "hours": sum(each.samples for each in speech.unlabelled) / 16000 / 3600,
+            "phones": len(speech.phones),
+            "skipped": [list(each) for each in speech.skipped],
+        }
+
+    def _spoken(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        return labels[(labels >= 0) & ~np.isin(labels, self.speech.silence)]
+
+
+Ear = Callable[[Utterance], Features]
+
+
+def _spectrum(name: str) -> Ear:
+    return lambda utterance: {name: _SPECTRA[name](utterance.read())}
+
+
+class _Encoder:
+    """Every layer's response to an utterance, by frame."""
+
+    def __init__(
+        self, network: SoundNetwork, statistics: Statistics, before: Mapping[str, Any] | None
+    ) -> None:
+        self.network, self.statistics, self.untrained = network, statistics, None
+        self.names = [layer.name for layer in network.network.scaled_layers]
+        self.like = next(network.parameters())
+        if before is not None:
+            top = self.names[-1]
+            self.untrained = {
+                name: torch.from_numpy(before[f"{top}.{name}"]).to(self.like) for name in ARRAYS
+            }
+
+    @torch.no_grad()
+    def __call__(self, utterance: Utterance) -> Features:
+        samples = standardised(utterance.read(), self.statistics)
+        layers = self.network.features(torch.from_numpy(samples)[None].to(self.like))
+        found = dict(zip(self.names, layers, strict=True))
+        if self.untrained is not None:
+            found[UNTRAINED] = respond(self.untrained, layers[-2])
+        frames = len(samples) // FRAME
+        return {name: each[0, :frames].float().cpu().numpy() for name, each in found.items()}
+
+
+def _labels(utterances: Sequence[Utterance]) -> NDArray[np.int64]:
+    return np.concatenate([each.phones for each in utterances if each.phones is not None]).astype(np.int64)
+
+
+@lru_cache(maxsize=1)
+def speech_of(data: SpeechData) -> SpeechSet:
+    """Read a data set once for all that ask for it."""
+    return load(data)

@@ -14,8 +14,8 @@ one thread. The ways:
 
 The first table has CPU times, all ways by turns in one process that keeps freed memory: medians over repeats
 of times and of BPTT's over each. With ``--memory`` each way and length has a process of its own, where freed
-blocks above 1 MB go back to the system at once. The table has the most that was held, above what is held after
-a step with two inputs: the arrays, input and signal are below the line for all alike.
+blocks above 1 MB go back to the system at once. The table has the most that was held, above what is held
+after a step with two inputs: the arrays, input and signal are below the line for all alike.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from torch import Tensor
 from .matmul import matmul
 from .recurrent import BLOCK, Arrays, Steps, follow, partials, recall
 
-#: Steps to a chunk. So many need about as much memory as the traces of a layer with 256 inputs and units.
+#: Steps to a chunk. So many need no more memory than the traces of a layer with 256 inputs and units.
 CHUNK = 128
 
 
@@ -56,18 +56,19 @@ class Projection:
             self.biases += (signals * self.bias_trace).sum(0)
 
     def learn(self, met: Tensor, pre: Tensor) -> None:
-        """Add the changes of steps: ``met`` (steps, 3 units), p times the signals met, and pre (steps, pres)."""
+        """Add the changes of steps, from p times the signals met (steps, 3 units) and pre (steps, pres)."""
         self.weights += matmul(met.T, pre.T)
         self.biases += met.sum(0)
 
-    def carry(self, sample: int, decay: Tensor, left: Tensor, pre: Tensor) -> None:
-        """Take a sample's traces on to the chunk's end.
+    def carry(self, decay: Tensor, left: Tensor, pre: Tensor) -> None:
+        """Take the traces on to a chunk's end.
 
-        ``decay`` (3 units) is what remains of them by then, ``left`` (steps, 3 units) of each step's p.
+        ``decay`` (batch, 3 units) is what remains of them by then, ``left`` (batch, steps, 3 units) of each
+        step's p; ``pre`` is (batch, steps, pres).
         """
-        trace, bias_trace = self.trace[sample], self.bias_trace[sample]
-        torch.addcmul(matmul(left.T, pre.T), trace, decay.unsqueeze(1), out=trace)
-        bias_trace.mul_(decay).add_(left.sum(0))
+        for trace, remains, own, by in zip(self.trace, decay, left, pre, strict=True):
+            torch.addcmul(matmul(own.T, by.T), trace, remains.unsqueeze(1), out=trace)
+        self.bias_trace.mul_(decay).add_(left.sum(1))
 
 
 class Traces:
@@ -112,11 +113,9 @@ class Traces:
         end[:, -1] = 1
         left = summed_ahead(steps.z, end)
         decay = _thrice(steps.z[:, 0] * left[:, 0])
-        for sample in range(len(end)):
-            for projection, p, pre in self._see(steps.sample(sample)):
-                projection.begin(len(end))
-                scaled = _scaled(p, left[sample : sample + 1])
-                projection.carry(sample, decay[sample], scaled[0], pre[0])
+        for projection, p, pre in self._see(steps):
+            projection.begin(len(end))
+            projection.carry(decay, _scaled(p, left), pre)
 
     def _see(self, steps: Steps) -> Iterator[tuple[Projection, Tensor, Tensor]]:
         """Yield each projection, p (batch, steps, 3 units) and pre (batch, steps, pres)."""
@@ -239,7 +238,7 @@ class Stream:
         Steps that have had no signal, the last ones, add nothing.
         """
         if self.taught > self.learned:
-            self._advance(self.taught - self.learned)
+            self._advance(self.taught - self.learned, last=True)
         changes = self.traces.changes
         self._rest()
         return changes
@@ -249,10 +248,10 @@ class Stream:
         self.traces = Traces(self.arrays)
         self.seen = self.taught = self.learned = 0
 
-    def _advance(self, count: int) -> None:
+    def _advance(self, count: int, last: bool = False) -> None:
         first = self.learned % self.size
         part = slice(first, first + count)
-        self.traces.advance(self.memory[part], self.delta[:, part])
+        self.traces.advance(self.memory[part], self.delta[:, part], last=last)
         self.learned += count
 
     def _write(self, target: Tensor, step: int, value: Tensor) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from .matmul import matmul
 
 #: Steps that are worked on at once where all could be: more would leave the processor's cache.
-BLOCK = 32
+BLOCK = 64
 
 ARRAYS = ("w_ih", "w_hh", "b_ih", "b_hh")
 
@@ -41,11 +41,6 @@ class Steps:
 
     def __getitem__(self, part: slice) -> Steps:
         return Steps(self.x[:, part], self.before[:, part], self.gates[:, part])
-
-    def sample(self, index: int) -> Steps:
-        """Return one sample's, as a batch of one."""
-        one = slice(index, index + 1)
-        return Steps(self.x[one], self.before[one], self.gates[one])
 
     @property
     def r(self) -> Tensor:

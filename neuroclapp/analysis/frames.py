@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..data.utterances import Utterance
+from ..rate.labels import teach
 from ..systems import Probe
-from .probe import by_adam
 
 Features = Mapping[str, NDArray[np.float32]]
 
@@ -44,12 +46,11 @@ class Frames:
         return cls({name: np.concatenate(parts) for name, parts in found.items()}, np.concatenate(labels))
 
 
-def frame_accuracy(
-    parts: Mapping[str, Frames], name: str, how: Probe, seed: int, without: Sequence[int] = ()
-) -> dict[str, float]:
-    """Return a layer's accuracy [%] on ``validation`` and ``test``; frames labelled ``without`` do not count.
+def frame_accuracy(parts: Mapping[str, Frames], name: str, without: Sequence[int] = ()) -> dict[str, float]:
+    """Return a layer's accuracy [%] on ``validation`` and ``test``, by logistic regression on ``training``.
 
-    The probe is trained on the frames of ``training`` that count.
+    Frames labelled ``without`` do not count, neither here nor there. Features are standardised with the
+    training frames' statistics.
     """
     x, y = {}, {}
     for part, frames in parts.items():
@@ -57,13 +58,65 @@ def frame_accuracy(
         x[part], y[part] = frames.features[name][counts], frames.labels[counts]
     mean, std = x["training"].mean(0), x["training"].std(0)
     std[std == 0] = 1
-    x = {part: (each - mean) / std for part, each in x.items()}
-    if how.kind == "adam":
-        return by_adam(x, y, how, seed)
-    classifier = _logistic(x["training"], y["training"], STRENGTH)
-    return {
-        part: 100 * float(np.mean(classifier.predict(x[part]) == y[part])) for part in ("validation", "test")
-    }
+    classifier = _logistic((x["training"] - mean) / std, y["training"], STRENGTH)
+    scores = {}
+    for part in ("validation", "test"):
+        guess = classifier.predict((x[part] - mean) / std)
+        scores[part] = 100 * float(np.mean(guess == y[part]))
+    return scores
+
+
+class Heads:
+    """The paper's readout of phones, a linear map on each layer, trained by Adam while excerpts pass.
+
+    Nothing but the maps is kept, so that it reads a hundred hours. Frames labelled ``without`` do not count.
+    """
+
+    def __init__(self, how: Probe, classes: int, without: Sequence[int], seed: int) -> None:
+        self.how, self.classes, self.without = how, classes, torch.tensor(without, dtype=torch.int64)
+        self.weights: dict[str, tuple[Tensor, Tensor]] = {}
+        self._draw = torch.Generator().manual_seed(seed)
+        self._adam: torch.optim.Adam | None = None
+        self._right: dict[str, list[int]] = {}
+
+    def learn(self, layers: Mapping[str, Tensor], labels: Tensor) -> None:
+        """Learn from excerpts: ``layers`` (sounds, frames, units) each, ``labels`` (sounds, frames)."""
+        counts = (labels >= 0) & ~torch.isin(labels, self.without)
+        if not counts.any():
+            return
+        if self._adam is None:
+            self._begin(layers)
+        y = labels[counts]
+        for name, each in layers.items():
+            x, (w, b) = each[counts], self.weights[name]
+            taught = teach(x, y, w, b)
+            w.grad, b.grad = taught.changes["w_head"].neg_(), taught.changes["b_head"].neg_()
+        if self._adam is not None:
+            self._adam.step()
+
+    def judge(self, utterance: Utterance, features: Features) -> None:
+        """Count the frames of an utterance that are right."""
+        frames = Frames.of([(utterance, features)])
+        counts = ~np.isin(frames.labels, self.without.numpy())
+        for name, (w, b) in self.weights.items():
+            guess = (torch.from_numpy(frames.features[name][counts]) @ w.T + b).argmax(1).numpy()
+            right, seen = self._right.get(name, [0, 0])
+            self._right[name] = [right + int(np.sum(guess == frames.labels[counts])), seen + len(guess)]
+
+    def shares(self) -> dict[str, float]:
+        """Return the accuracy [%] of each layer since this was last asked for."""
+        found = {name: 100 * right / max(seen, 1) for name, (right, seen) in self._right.items()}
+        self._right = {}
+        return found
+
+    def _begin(self, layers: Mapping[str, Tensor]) -> None:
+        for name, each in layers.items():
+            bound = each.shape[-1] ** -0.5
+            shapes = (self.classes, each.shape[-1]), (self.classes,)
+            w, b = ((torch.rand(shape, generator=self._draw) * 2 - 1) * bound for shape in shapes)
+            self.weights[name] = w, b
+        arrays = [array for pair in self.weights.values() for array in pair]
+        self._adam = torch.optim.Adam(arrays, lr=self.how.learning_rate, fused=True)
 
 
 def speaker_accuracy(

@@ -22,13 +22,13 @@ def probe(features: Features, labels: Labels, how: Probe, seed: int) -> dict[str
     penalty of the logistic probe, and nothing of the paper's.
     """
     if how.kind == "adam":
-        return by_adam(features, labels, how, seed)
+        return _adam(features, labels, how, seed)
     double = {part: array.astype(np.float64) for part, array in features.items()}
     readout = fit(double["training"], labels["training"], double["validation"], labels["validation"])
     return {part: readout.accuracy(double[part], labels[part]) for part in ("validation", "test")}
 
 
-def by_adam(features: Features, labels: Labels, how: Probe, seed: int) -> dict[str, float]:
+def _adam(features: Features, labels: Labels, how: Probe, seed: int) -> dict[str, float]:
     """Train ``Linear(units, classes)`` as the paper does: Adam, cross-entropy, no penalty."""
     draw = torch.Generator().manual_seed(seed)
     x, y = torch.from_numpy(features["training"]), torch.from_numpy(labels["training"])

@@ -21,7 +21,7 @@ from ..objective import InTime, System, head
 from . import recurrent
 from .contrast import compare
 from .convolution1d import Heard, Reach, gated, input_change, kernel_change, respond, together
-from .eprop import eprop
+from .eprop import eprop, input_delta
 from .exchange import ALONE, Changes, Exchange
 from .frames import FRAME, framed, strides, unframed
 from .labels import teach
@@ -36,6 +36,7 @@ class Response:
     z: Tensor
     c: Tensor | None
     held: tuple[Heard, ...]
+    gates: Tensor | None = None
 
     @property
     def output(self) -> Tensor:
@@ -89,8 +90,6 @@ def check(network: Network, system: System, in_time: InTime) -> None:
             "feedback = 'blocked' leaves nothing for recurrent units to learn from: "
             "in_time.recurrent = 'nothing'"
         )
-    if in_time.recurrent == "eprop" and top.kind == "gru" and len(network.split()[-1].layers) > 1:
-        raise ValueError("in_time.recurrent = 'eprop' needs recurrent units that are a module of their own")
 
 
 class SoundNetwork(ModularNetwork):
@@ -151,7 +150,7 @@ class SoundNetwork(ModularNetwork):
         maps, found = x.unsqueeze(2).to(self.activity), []
         waiting: Response | None = None
         for index, module in enumerate(self.modules_of):
-            response = _respond(module.layers, encoder, maps)
+            response = _respond(module.layers, encoder, maps, self.in_time.recurrent == "eprop")
             maps = response.output
             if self._waits(index):
                 waiting = response
@@ -211,7 +210,8 @@ class SoundNetwork(ModularNetwork):
         delta = to_c.whole(response.z.shape[1])
         to_x: Tensor | None = None
         if self.in_time.recurrent == "eprop":
-            changes = eprop(arrays, response.z, response.output, delta)
+            changes = eprop(arrays, response.z, response.output, delta, gates=response.gates)
+            to_x = input_delta(arrays, response.z, response.output, delta) if onward else None
         elif self.in_time.recurrent == "bptt" or onward:
             changes, to_x = recurrent.bptt(arrays, response.z, delta, to_input=onward)
         if self.in_time.recurrent == "nothing":
@@ -265,12 +265,18 @@ class SoundNetwork(ModularNetwork):
         return _Judged(compared.loss, compared.open, own(compared.delta), to_c, changes)
 
 
-def _respond(layers: tuple[Layer, ...], arrays: Mapping[str, Tensor], x: Tensor) -> Response:
+def _respond(
+    layers: tuple[Layer, ...], arrays: Mapping[str, Tensor], x: Tensor, gates: bool = False
+) -> Response:
+    """Return a module's response; what recurrent units' ``gates`` did is kept if asked for."""
     held: list[Heard] = []
     for layer in layers:
         if layer.kind == "gru":
             own = {name: arrays[f"{layer.name}.{name}"] for name in recurrent.ARRAYS}
-            return Response(x, recurrent.respond(own, x), tuple(held))
+            if not gates:
+                return Response(x, recurrent.respond(own, x), tuple(held))
+            steps, states = recurrent.follow(own, x)
+            return Response(x, states, tuple(held), steps.gates)
         heard = respond(layer, x, arrays[f"{layer.name}.w_ff"], arrays.get(f"{layer.name}.bias"))
         held.append(heard)
         x = heard.z

@@ -18,15 +18,17 @@ from ..plasticity import third_factor
 from ..rate.training import NOTE
 from .style import figure, label
 
-#: The data set of all of the paper's values.
-PAPER = "stl10"
 DATA = {
     "stl10": "STL-10",
     "cifar10": "CIFAR-10",
     "imagenette96": "Imagenette",
     "folder": "a folder of images",
     "npz": "an .npz file of images",
+    "librispeech": "LibriSpeech",
+    "speechocean762": "speechocean762",
+    "textgrids": "a folder of speech",
 }
+SPEECH = ("librispeech", "speechocean762", "textgrids")
 LEARNS = {
     "nothing": ("random, not trained", "#bbbbbb"),
     "labels": ("trained on labels", "#e69f00"),
@@ -71,11 +73,17 @@ def accuracy(results: dict[str, Any]) -> Figure:
 
 
 def layers(results: dict[str, Any]) -> Figure:
-    """Draw test accuracy [%] by layer, a line for each system and a panel for each encoder (Fig. 3)."""
+    """Draw test accuracy [%] by layer, a line for each system and a panel for each encoder (Fig. 3).
+
+    Spectra of sound, which have no layers, are dotted lines across; recurrent units that have learned stand
+    beside what they were before (x).
+    """
     systems, looks = results["systems"], _looks(results)
     encoders: dict[tuple[str, ...], list[str]] = {}
     for name, one in systems.items():
-        encoders.setdefault(tuple(one["layers"]), []).append(name)
+        if one["model"] is not None:
+            encoders.setdefault(tuple(one["layers"]), []).append(name)
+    flat = [name for name, one in systems.items() if one["model"] is None]
     count = max(1, len(encoders))
     made, panels = figure(count, 1, (9.5, 4.6 * count))
     for axes, (names, members) in zip(panels, encoders.items(), strict=False):
@@ -87,6 +95,16 @@ def layers(results: dict[str, Any]) -> Figure:
             drawn = {**look, "label": fill(one["title"], 34)}
             axes.plot(at, one["test"]["mean"], ms=5, lw=1.4, **drawn)
             _interval(axes, at, one, slice(None), "y", look["color"])
+            before = one.get("besides", {}).get("untrained")
+            if before is not None:
+                axes.plot(at[-1], before["mean"][0], ls="none", marker="x", ms=6, color=look["color"])
+        for name in flat:
+            one, look = systems[name], looks[name]
+            height = one["test"]["mean"][-1]
+            axes.axhline(height, color=look["color"], ls=":", lw=1.4, label=fill(one["title"], 34))
+        if any("untrained" in systems[name].get("besides", {}) for name in members):
+            text = "its recurrent units before training"
+            axes.plot([], [], ls="none", marker="x", ms=6, color="#444444", label=text)
         axes.set_xticks(range(len(names)), names, rotation=60 if len(names) > 10 else 0)
         axes.grid(axis="y", color="#dddddd", lw=0.6)
         several = any(len(systems[name]["seeds"]) > 1 for name in members)
@@ -201,6 +219,11 @@ def data_name(results: dict[str, Any]) -> str:
     return DATA.get(results["data"], results["data"])
 
 
+def paper_of(results: dict[str, Any]) -> str:
+    """Return the data set of the paper's values."""
+    return "librispeech" if results["data"] in SPEECH else "stl10"
+
+
 def _top(one: dict[str, Any]) -> list[float]:
     """Return the top layer's test accuracy of each seed."""
     return [seed[-1] for seed in one["test"]["per_seed"]]
@@ -251,8 +274,9 @@ def _name_published(
 ) -> None:
     """Put the paper's values into the legend where there are any; another data set is said to be one."""
     if any(results["systems"][name]["published"] is not None for name in names):
-        other = "" if results["data"] == PAPER else f" (another data set than {data_name(results)})"
-        axes.plot([], [], marker=mark, ms=6, label=f"paper, {DATA[PAPER]}{other}", **{**_PUBLISHED, **line})
+        paper = paper_of(results)
+        other = "" if results["data"] == paper else f" (another data set than {data_name(results)})"
+        axes.plot([], [], marker=mark, ms=6, label=f"paper, {DATA[paper]}{other}", **{**_PUBLISHED, **line})
 
 
 def _looks(results: dict[str, Any]) -> dict[str, dict[str, Any]]:

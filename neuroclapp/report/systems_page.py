@@ -8,13 +8,15 @@ from typing import Any
 
 from ..data import SETS
 from .document import Shown, cost_and_versions, document, pictures, table
-from .systems import DATA, PAPER, data_name
+from .systems import DATA, SPEECH, data_name, paper_of
 
 Columns = tuple[list[str], list[list[str]]]
 
 
 def columns(results: dict[str, Any]) -> Columns:
     """Return header and rows of the table of systems: means with the half-width of the 95 % interval."""
+    if results["data"] in SPEECH:
+        return _columns_of_speech(results)
     systems = results["systems"]
     against = systems.get(results["against"])
     minus = against["title"] if against else results["against"]
@@ -47,6 +49,44 @@ def columns(results: dict[str, Any]) -> Columns:
     return header, rows
 
 
+def _columns_of_speech(results: dict[str, Any]) -> Columns:
+    systems = results["systems"]
+    against = systems.get(results["against"])
+    header = [
+        "system",
+        "paper [%]",
+        "ours, top layer [%]",
+        "spoken frames [%]",
+        "below the top [%]",
+        "learned minus untrained recurrent units [points]",
+        f"minus {against['title'] if against else results['against']}, paired [points]",
+        "speakers [%]",
+        "updates",
+        "CPU [min]",
+        "seeds",
+    ]
+    rows = []
+    for one in systems.values():
+        besides, deep = one["besides"], len(one["layers"]) > 1
+        learned = besides.get("learned minus untrained")
+        rows.append(
+            [
+                one["title"],
+                "-" if one["published"] is None else f"{one['published']:.1f}",
+                figure_of(one["test"], -1),
+                figure_of(besides["spoken"], -1),
+                f"{figure_of(one['test'], -2)}, {one['layers'][-2]}" if deep else "-",
+                figure_of(learned, 0, "+") if learned else "-",
+                figure_of(one["minus_reference"], -1, "+") if "minus_reference" in one else "-",
+                figure_of(besides["speaker"], -1) if "speaker" in besides else "-",
+                str(one["updates"]),
+                f"{one['cpu_minutes']['mean']:.1f}",
+                _listed(one["seeds"]),
+            ]
+        )
+    return header, rows
+
+
 def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command: str) -> str:
     """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
     systems = results["systems"]
@@ -56,11 +96,7 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
             f"<p>{escape(' '.join(_facts(results)))}</p>",
             "<h2>Systems</h2>" + table(*columns(results)),
         ]
-        parts.append(
-            "<p>All accuracies are those of a linear readout of frozen features on test images. The best "
-            "layer is the one with the highest accuracy on validation images. CPU time is that of training "
-            "one seed, also where a run beside this one has trained it.</p>"
-        )
+        parts.append(f"<p>{_meaning(results)}</p>")
     parts += pictures(shown)
     parts += cost_and_versions(results)
     waited = max((one["waited_share"] for one in systems.values()), default=0.0)
@@ -81,12 +117,32 @@ def figure_of(values: dict[str, Any], layer: int, sign: str = "") -> str:
     return f"{mean} ± {values['interval'][layer]:.1f}" if len(values["per_seed"]) > 1 else mean
 
 
+def _meaning(results: dict[str, Any]) -> str:
+    """Say what the table's columns hold."""
+    cost = "CPU time is that of training one seed, also where a run beside this one has trained it."
+    if results["data"] not in SPEECH:
+        return (
+            "All accuracies are those of a linear readout of frozen features on test images. The best "
+            f"layer is the one with the highest accuracy on validation images. {cost}"
+        )
+    notes = results["notes"]
+    return (
+        "All accuracies are those of a linear readout of frozen features of test utterances: phones by frame "
+        "of 10 ms, of all frames and, by a readout of their own, of those that are not silent; speakers by "
+        f"utterance. The most frequent phone would be right in {notes['majority']:.1f} % of all frames and "
+        f"{notes['spoken_majority']:.1f} % of the spoken ones. Untrained recurrent units stand over the same "
+        f"layers below. {cost}"
+    )
+
+
 def comparable(results: dict[str, Any]) -> str:
     """Say whether the paper's values can be compared with these."""
-    if results["data"] == PAPER:
+    paper = paper_of(results)
+    if results["data"] == paper:
         return "The paper's values are for the same data set at its own length of training."
+    what = "speech" if results["data"] in SPEECH else "images"
     return (
-        f"The paper's values are for {DATA[PAPER]}; {data_name(results)} is a stand-in with other images, "
+        f"The paper's values are for {DATA[paper]}; {data_name(results)} is a stand-in with other {what}, "
         "so its accuracies are not comparable with the paper's, and only how systems differ can be."
     )
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from ..analysis.frames import Frames, frame_accuracy, speaker_accuracy
+from ..analysis.frames import Frames, Heads, frame_accuracy, speaker_accuracy
 from ..data.excerpts import Excerpts, standardised
 from ..data.spectra import log_mel, mfcc
 from ..data.speech import SpeechData, SpeechSet, Statistics, load
 from ..data.utterances import FRAME, Utterance
 from ..objective import parameters
 from ..rate.modular import initial
-from ..rate.pairs import groups
 from ..rate.recurrent import ARRAYS, respond
 from ..rate.soundnet import SoundNetwork, check
 from ..rate.training import Batched, Learner
@@ -29,6 +29,60 @@ _SPECTRA = {"mfcc": mfcc, "log_mel": log_mel}
 UNTRAINED = "untrained"
 
 Features = dict[str, NDArray[np.float32]]
+
+
+Scores = dict[str, dict[str, float]]
+
+
+class Ear(Protocol):
+    """Every layer's response by frame, (frames, units); of excerpts (sounds, frames, units)."""
+
+    def __call__(self, utterance: Utterance) -> Features: ...
+
+    def batch(self, x: Tensor) -> dict[str, Tensor]: ...
+
+
+class Spectrum:
+    """The response of a spectrum, which has one layer."""
+
+    def __init__(self, name: str, statistics: Statistics) -> None:
+        self.name, self.statistics = name, statistics
+
+    def __call__(self, utterance: Utterance) -> Features:
+        return {self.name: _SPECTRA[self.name](utterance.read())}
+
+    def batch(self, x: Tensor) -> dict[str, Tensor]:
+        samples = x.numpy() * self.statistics.std + self.statistics.mean
+        found = [_SPECTRA[self.name](each.astype(np.float32)) for each in samples]
+        return {self.name: torch.from_numpy(np.stack(found))}
+
+
+class Encoder:
+    """The response of an encoder's layers, and of its recurrent units as they were ``before`` training."""
+
+    def __init__(
+        self, network: SoundNetwork, statistics: Statistics, before: Mapping[str, Any] | None
+    ) -> None:
+        self.network, self.statistics, self.untrained = network, statistics, None
+        self.names = [layer.name for layer in network.network.scaled_layers]
+        self.like = next(network.parameters())
+        if before is not None:
+            old = {name: before[f"{self.names[-1]}.{name}"] for name in ARRAYS}
+            self.untrained = {name: torch.from_numpy(array).to(self.like) for name, array in old.items()}
+
+    @torch.no_grad()
+    def batch(self, x: Tensor) -> dict[str, Tensor]:
+        layers = self.network.features(x.to(self.like))
+        found = dict(zip(self.names, layers, strict=True))
+        if self.untrained is not None:
+            found[UNTRAINED] = respond(self.untrained, layers[-2])
+        return {name: each.float().cpu() for name, each in found.items()}
+
+    def __call__(self, utterance: Utterance) -> Features:
+        samples = standardised(utterance.read(), self.statistics)
+        frames = len(samples) // FRAME
+        found = self.batch(torch.from_numpy(samples)[None])
+        return {name: each[0, :frames].numpy() for name, each in found.items()}
 
 
 class Hearing:
@@ -52,7 +106,12 @@ class Hearing:
         check(network, row.system, row.in_time)
         if row.learns == "contrast":
             steps = min(shape[1] for shape in network.shapes[1:])
-            groups(row.contrast, min(row.in_time.window or steps, steps), 1)
+            window, reach = min(row.in_time.window or steps, steps), row.contrast.skip + row.contrast.steps
+            if reach >= window:
+                raise ValueError(
+                    f"contrast.steps = {row.contrast.steps}: the farthest sample is {reach} steps ahead, and "
+                    f"only {window} are compared"
+                )
 
     def layers(self, row: Row) -> list[str]:
         """Return the names of what is read out."""
@@ -89,14 +148,14 @@ class Hearing:
     def ear(self, row: Row, seed: int, learner: Learner) -> Ear:
         """Return what gives every layer's response to an utterance, each (frames, units)."""
         if row.features != "encoder":
-            return _spectrum(row.features)
+            return Spectrum(row.features, self.speech.statistics)
         network = learner.network
         if not isinstance(network, SoundNetwork):
             raise ValueError("an encoder of sound is needed")
         before = None
         if network.network.layers[-1].kind == "gru" and row.learns != "nothing":
             before = initial(self.experiment.network(row), row.system, 1, seed, row.recipe.gain)
-        return _Encoder(network, self.speech.statistics, before)
+        return Encoder(network, self.speech.statistics, before)
 
     def read_out(
         self, row: Row, seed: int, learner: Learner, report: Callable[[int], None]
@@ -106,7 +165,8 @@ class Hearing:
         Where recurrent units have learned, ``untrained`` is the accuracy of those that they were, over the
         same layers below.
         """
-        hear, names, done = self.ear(row, seed, learner), self.layers(row), 0
+        names, done = self.layers(row), 0
+        hear = self.ear(row, seed, learner)
 
         def counted(part: str) -> Iterator[tuple[Utterance, Features]]:
             nonlocal done
@@ -115,11 +175,7 @@ class Hearing:
                 done += 1
                 report(done)
 
-        parts = {part: Frames.of(counted(part)) for part in ("training", "validation", "test")}
-        silence, probe = self.speech.silence, self.experiment.probe
-        heard = parts["training"].features
-        every = {name: frame_accuracy(parts, name, probe, seed) for name in heard}
-        spoken = {name: frame_accuracy(parts, name, probe, seed, silence) for name in heard}
+        every, spoken = self._phones(hear, seed, counted)
         people = {part: list(counted(f"speaker_{part}")) for part in ("training", "test")}
         found: dict[str, Any] = {
             part: [every[name][part] for name in names] for part in ("validation", "test")
@@ -127,12 +183,46 @@ class Hearing:
         besides: dict[str, list[float]] = {"spoken": [spoken[name]["test"] for name in names]}
         if people["training"] and people["test"]:
             besides["speaker"] = [speaker_accuracy(people, name, seed) for name in names]
-        if UNTRAINED in heard:
+        if UNTRAINED in every:
             top = every[names[-1]]["test"], spoken[names[-1]]["test"]
             before = every[UNTRAINED]["test"], spoken[UNTRAINED]["test"]
             besides[UNTRAINED] = list(before)
             besides["learned minus untrained"] = [top[0] - before[0], top[1] - before[1]]
         return {**found, "besides": besides}
+
+    def _phones(
+        self, hear: Ear, seed: int, heard: Callable[[str], Iterator[tuple[Utterance, Features]]]
+    ) -> tuple[Scores, Scores]:
+        """Return the accuracy of each layer on validation and test: of all frames, and of the spoken ones."""
+        probe, silence = self.experiment.probe, self.speech.silence
+        if probe.kind == "logistic":
+            parts = {part: Frames.of(heard(part)) for part in ("training", "validation", "test")}
+            layers = parts["training"].features
+            return (
+                {name: frame_accuracy(parts, name) for name in layers},
+                {name: frame_accuracy(parts, name, silence) for name in layers},
+            )
+        heads = [Heads(probe, len(self.speech.phones), without, seed) for without in ((), silence)]
+        data = self.experiment.data
+        batches = Excerpts(
+            self.speech.training, data, self.speech.statistics, probe.batch, seed, labelled=True
+        )
+        for step in range(probe.epochs * batches.per_epoch):
+            batch = batches[step]
+            if batch.labels is not None:
+                found = hear.batch(torch.from_numpy(batch.patches))
+                for head in heads:
+                    head.learn(found, torch.from_numpy(batch.labels))
+        scores: list[Scores] = [{name: {} for name in head.weights} for head in heads]
+        for part in ("validation", "test"):
+            for utterance, features in heard(part):
+                for head in heads:
+                    head.judge(utterance, features)
+            for head, score in zip(heads, scores, strict=True):
+                for name, share in head.shares().items():
+                    score[name][part] = share
+        every, spoken = scores
+        return every, spoken
 
     def notes(self) -> dict[str, Any]:
         """Return what a reader of the results must know about the data."""
@@ -152,39 +242,6 @@ class Hearing:
 
     def _spoken(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         return labels[(labels >= 0) & ~np.isin(labels, self.speech.silence)]
-
-
-Ear = Callable[[Utterance], Features]
-
-
-def _spectrum(name: str) -> Ear:
-    return lambda utterance: {name: _SPECTRA[name](utterance.read())}
-
-
-class _Encoder:
-    """Every layer's response to an utterance, by frame."""
-
-    def __init__(
-        self, network: SoundNetwork, statistics: Statistics, before: Mapping[str, Any] | None
-    ) -> None:
-        self.network, self.statistics, self.untrained = network, statistics, None
-        self.names = [layer.name for layer in network.network.scaled_layers]
-        self.like = next(network.parameters())
-        if before is not None:
-            top = self.names[-1]
-            self.untrained = {
-                name: torch.from_numpy(before[f"{top}.{name}"]).to(self.like) for name in ARRAYS
-            }
-
-    @torch.no_grad()
-    def __call__(self, utterance: Utterance) -> Features:
-        samples = standardised(utterance.read(), self.statistics)
-        layers = self.network.features(torch.from_numpy(samples)[None].to(self.like))
-        found = dict(zip(self.names, layers, strict=True))
-        if self.untrained is not None:
-            found[UNTRAINED] = respond(self.untrained, layers[-2])
-        frames = len(samples) // FRAME
-        return {name: each[0, :frames].float().cpu().numpy() for name, each in found.items()}
 
 
 def _labels(utterances: Sequence[Utterance]) -> NDArray[np.int64]:

@@ -214,7 +214,7 @@ def _summary(run: SystemsRun, row: Row, scores: dict[str, list[dict[str, Any]]])
         "published": row.published,
         "learns": row.learns,
         "modules": list(row.modules) or [1] * len(run.material.layers(row)),
-        "model": row.model or run.experiment.model,
+        "model": (row.model or run.experiment.model) if row.features == "encoder" else None,
         "seeds": list(seeds),
         "layers": run.material.layers(row),
         "test": summarise([score["test"] for score in mine]),

@@ -15,16 +15,28 @@ import torch.distributed as dist
 from neuroclapp.data.patches import Batch
 from neuroclapp.errors import InputError
 from neuroclapp.network import Layer, Network, Prediction
-from neuroclapp.objective import Contrast, System
+from neuroclapp.objective import Contrast, InTime, System
 from neuroclapp.rate.exchange import ALONE, Alone, Ranks, flattened, share, share_of_batch
 from neuroclapp.rate.modular import Randomness, initial
 from neuroclapp.rate.patchnet import PatchNetwork
+from neuroclapp.rate.soundnet import SoundNetwork
 
 IMAGES, STEPS, LIMIT_S = 4, 10, 120
 LAYERS = tuple(
     Layer(name, units, "conv", pool=pool) for name, units, pool in [("a", 4, 1), ("b", 6, 2), ("c", 5, 2)]
 )
 NETWORK = Network("three", (2, 8, 8), LAYERS)
+
+
+SOUND = Network(
+    "sound",
+    (1, 480),
+    (
+        Layer("a", 4, "conv1d", kernel=20, stride=10, padding=5),
+        Layer("b", 3, "conv1d", kernel=8, stride=4, padding=2),
+        Layer("c", 2, "gru"),
+    ),
+)
 
 
 def contrast(**values):
@@ -42,6 +54,9 @@ SYSTEMS = {
     "top": System("top", contrast=contrast(context="top", prediction=Prediction("split"))),
     "own and top": System("both", contrast=contrast(context="both")),
     "labels": System("labels", learns="labels"),
+    "sound": (System("sound", contrast=contrast()), InTime(6, "eprop")),
+    "sound in one module": (System("one", modules=(3,), contrast=contrast(loss="info_nce")), InTime(6)),
+    "labels of sound": (System("labels", learns="labels"), InTime()),
 }  # fmt: skip
 
 
@@ -52,7 +67,18 @@ def places(step):
     return x, torch.from_numpy(draw.integers(0, 3, IMAGES))
 
 
+def sounds(step):
+    """Return the joint batch of a step: sounds (sounds, samples), labels by frame."""
+    draw = np.random.default_rng(step)
+    x = torch.from_numpy(draw.standard_normal((IMAGES, 480)))
+    return x, torch.from_numpy(draw.integers(0, 3, (IMAGES, 3)))
+
+
 def network(system):
+    if isinstance(system, tuple):
+        system, in_time = system
+        arrays = initial(SOUND, system, 3, seed=0, gain=2**0.5)
+        return SoundNetwork(SOUND, system, arrays, in_time, 3, torch.float64)
     arrays = initial(NETWORK, system, 3, seed=0, gain=2**0.5)
     return PatchNetwork(NETWORK, system, arrays, 3, torch.float64)
 
@@ -63,8 +89,8 @@ def train(system, exchange=ALONE, cut=lambda x: x):
     optimisers = [torch.optim.SGD(net.of(n).values(), lr=0.1) for n in range(len(net.modules_of))]
     found = {}
     for step in range(STEPS):
-        x, labels = places(step)
-        x = x[:, :2, :1] if system.contrast.task == "views" else x
+        x, labels = sounds(step) if isinstance(system, tuple) else places(step)
+        x = x[:, :2, :1] if net.system.contrast.task == "views" else x
         order = []
 
         def apply(one, step=step, order=order):
@@ -77,7 +103,7 @@ def train(system, exchange=ALONE, cut=lambda x: x):
             optimisers[one.module].zero_grad(set_to_none=True)
 
         learned = net.learn(cut(x), Randomness(3, step), cut(labels), apply, exchange)
-        assert order == [one.module for one in learned] == list(range(len(net.modules_of)))
+        assert sorted(order) == [one.module for one in learned] == list(range(len(net.modules_of)))
     return found | {f"{name} after training": p.detach().numpy() for name, p in net.named_arrays()}
 
 

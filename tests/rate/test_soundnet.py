@@ -141,6 +141,7 @@ CASES = {
         InTime(6),
     ),
     "CPC": (System("", modules=(4,), contrast=Contrast("info_nce", steps=3, skip=0, negatives=4)), InTime(5)),
+    "CPC, e-prop": (System("", modules=(4,), contrast=Contrast(steps=3, skip=0)), InTime(5, "eprop")),
     "CPC, split": (
         System("", modules=(4,), contrast=Contrast(steps=3, skip=0, prediction=SPLIT)),
         InTime(5),
@@ -242,7 +243,6 @@ def test_frames_are_means_of_their_steps(stride):
             InTime(),
             "only on top",
         ),
-        (NETWORK, System("", modules=(4,)), InTime(recurrent="eprop"), "module of their own"),
         (NETWORK, System("", contrast=Contrast(task="around")), InTime(), "'rows' and 'own'"),
         (NETWORK, System("", contrast=Contrast(context="top")), InTime(), "'rows' and 'own'"),
         (

@@ -60,7 +60,7 @@ def compare(
     fake = features.index_select(0, pairs.negative.view(-1)).view(len(c), negatives, -1)
     d = _through(w_pred, c, pairs)
 
-    positive, negative = (z * d).sum(1), torch.matmul(fake, d.unsqueeze(2)).squeeze(2)
+    positive, negative = _scores(z, fake, d)
     loss, gates = _gates(contrast, plasticity, pairs, positive, negative)
     delta = torch.zeros_like(features)
     retrodicted = delta if context is features else torch.zeros_like(context)
@@ -71,8 +71,7 @@ def compare(
         if w_retro is None:
             raise ValueError("a split W_pred needs w_retro")
         back = _through(w_retro.transpose(1, 2), c, pairs)
-        scores = (z * back).sum(1), torch.matmul(fake, back.unsqueeze(2)).squeeze(2)
-        retro_loss, retro_gates = _gates(contrast, plasticity, pairs, *scores)
+        retro_loss, retro_gates = _gates(contrast, plasticity, pairs, *_scores(z, fake, back))
         loss = (loss + retro_loss) / 2
         gates["gamma_retro"] = retro_gates["gamma"]
         mixed["gamma_retro"] = _mix(retro_gates["gamma"], z, fake)
@@ -120,9 +119,18 @@ def _gates(
     return loss, {"gamma": (up - weighted[:, 0], -weighted[:, 1:])}
 
 
+def _scores(z: Tensor, fake: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+    """Return u of the positives (m,) and of the negatives (m, negatives)."""
+    if fake.shape[1] == 1:  # thousands of products of two vectors are slow as matrix products
+        return (z * d).sum(1), (fake[:, 0] * d).sum(1, keepdim=True)
+    return (z * d).sum(1), torch.matmul(fake, d.unsqueeze(2)).squeeze(2)
+
+
 def _mix(gates: Factors, z: Tensor, fake: Tensor) -> Tensor:
     """Return ``g+ z+ + sum g- z-`` (m, features)."""
     positive, negative = gates
+    if fake.shape[1] == 1:
+        return torch.addcmul(positive.unsqueeze(1) * z, negative, fake[:, 0])
     return positive.unsqueeze(1) * z + torch.matmul(negative.unsqueeze(1), fake).squeeze(1)
 
 

@@ -74,13 +74,10 @@ def respond(layer: Layer, x: Tensor, w: Tensor, bias: Tensor | None) -> Heard:
     pieces = _pieces(layer, x)
     rows, after = pieces.view(-1, pieces.shape[2]), len(kernels) - 1
     # Across the border between two sounds the products mean nothing; their rows are not looked at.
-    a = x.new_empty(len(rows), len(w))
+    a = matmul(rows, kernels[0], bias)
     counted = len(rows) - after
-    a[:counted] = matmul(rows[:counted], kernels[0])
     for shift, kernel in enumerate(kernels[1:], 1):
         a[:counted] += matmul(rows[shift : shift + counted], kernel)
-    if bias is not None:
-        a += bias
     z = a.relu_().view(sounds, -1, len(w))[:, : pieces.shape[1] - after]
     return Heard(pieces, z, steps)
 

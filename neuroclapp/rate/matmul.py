@@ -20,12 +20,15 @@ def _onednn_is_there() -> bool:
 _ONEDNN = _onednn_is_there()
 
 
-def matmul(a: Tensor, b: Tensor) -> Tensor:
-    """Return ``a @ b.T`` for ``a`` (m, k) and ``b`` (n, k); each a matrix in row or column order."""
+def matmul(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return ``a @ b.T + bias`` for ``a`` (m, k), ``b`` (n, k), ``bias`` (n,).
+
+    Each is a matrix in row or column order.
+    """
     large = a.shape[0] * a.shape[1] * b.shape[0] >= LARGE
     if large and _ONEDNN and a.dtype == torch.float32 and a.device.type == "cpu":
-        return torch.ops.mkldnn._linear_pointwise(_dense(a), _dense(b), None, "none", [], "")
-    return a @ b.T
+        return torch.ops.mkldnn._linear_pointwise(_dense(a), _dense(b), bias, "none", [], "")
+    return a @ b.T if bias is None else torch.addmm(bias, a, b.T)
 
 
 def _dense(a: Tensor) -> Tensor:

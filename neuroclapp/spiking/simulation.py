@@ -7,13 +7,6 @@ stretches, seeds and controls: weights, state, learning rates and inputs are giv
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,11 +16,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingPackageError, RunError
+from ..errors import RunError
 from ..plasticity import Control
 from ..presentations import Presentations
 from ..weights import Weights
 from .populations import Populations
+from .standalone import Program, brian2
 from .state import LayerRecord, Record, State, rest
 
 Runtime = Literal["numpy", "cython"]
@@ -53,12 +47,10 @@ class CompiledNetwork:
         self, populations: Populations, stretch: int, folder: Path, permutable: bool = False
     ) -> None:
         began = time.monotonic()
-        b2, model = _brian2()
+        self._program = Program(folder)
+        from . import model
+
         self.populations, self.stretch, self.permutable = populations, stretch, permutable
-        self._folder = folder
-        b2.set_device("cpp_standalone", build_on_run=False, directory=str(folder))
-        b2.device.reinit()
-        b2.device.activate(build_on_run=False, directory=str(folder))
         blank = _blank(populations, stretch)
         self._model = model.build(
             populations, blank, Control(_identity(populations, stretch)) if permutable else None
@@ -68,7 +60,7 @@ class CompiledNetwork:
         ):
             setattr(owner, name, value)
         self._model.network.run(self._model.duration)
-        _compile(b2, folder)
+        self._program.compile()
         self.build_seconds = time.monotonic() - began
 
     def run(
@@ -80,8 +72,6 @@ class CompiledNetwork:
         control: Control | None = None,
     ) -> Stretch:
         """Run the presentations of ``stream``, at most ``stretch`` of them."""
-        import brian2 as b2
-
         control = control or Control()
         padded = _padded(stream, self.stretch, self.populations)
         arguments: dict[Any, Any] = {
@@ -96,29 +86,12 @@ class CompiledNetwork:
             filled[: len(shown)] = shown if len(shown) else filled[:0]
             for n, permutation in enumerate(self._model.permutations):
                 arguments[permutation] = filled[:, n].astype(float)
-        workspace = self._workspace()
-        b2.devices.get_device().project_dir = str(workspace)  # where the argument files are written
-        b2.device.run(
-            directory=str(workspace), results_directory="results", with_output=False, run_args=arguments
-        )
-        if not _same(self._model.read_state(0), state):
-            raise RunError(f"{workspace}: the compiled network did not take over the state that it was given")
-        stretch = _harvest(self._model, weights, len(stream))
-        for name in set(b2.device.run_args_arrays):
-            (workspace / "static_arrays" / name).unlink(missing_ok=True)
-            (workspace / "static_arrays" / f"{name}.lock").unlink(missing_ok=True)
-        return stretch
-
-    def _workspace(self) -> Path:
-        """Return this process's own copy of the program.
-
-        Brian2 names argument files by their content, so that processes side by side would share them.
-        """
-        workspace = self._folder / f"process{os.getpid()}"
-        if not workspace.is_dir():
-            shutil.copytree(self._folder / "static_arrays", workspace / "static_arrays")
-            shutil.copy2(self._folder / "main", workspace / "main")
-        return workspace
+        with self._program.run(arguments) as workspace:
+            if not _same(self._model.read_state(0), state):
+                raise RunError(
+                    f"{workspace}: the compiled network did not take over the state that it was given"
+                )
+            return _harvest(self._model, weights, len(stream))
 
 
 def run_steps(
@@ -135,7 +108,9 @@ def run_steps(
 
     Slower by far than `CompiledNetwork`; meant for looking at single spikes (``steps``).
     """
-    b2, model = _brian2()
+    b2 = brian2()
+    from . import model
+
     b2.set_device("runtime")
     b2.prefs.codegen.target = target
     control = control or Control()
@@ -172,40 +147,6 @@ def run_all(
         weights, state = stretch.weights, stretch.state
         after(first + len(part), stretch)
     return weights, state
-
-
-def _compile(b2: Any, folder: Path) -> None:
-    """Compile the program that Brian2 wrote, on all cores.
-
-    A network of many small groups is a hundred small C++ files that all read the same header. Where GCC can
-    read it once, compiled beforehand, and make need not look for dependencies, it takes half the time.
-    """
-    jobs = f"-j{os.cpu_count() or 1}"
-    b2.prefs.devices.cpp_standalone.extra_make_args_unix = [jobs]
-    precompile = sys.platform == "linux" and shutil.which("g++") is not None
-    b2.device.build(directory=str(folder), compile=not precompile, run=False)
-    if precompile:
-        flags = "-Wno-write-strings $(OPTIMISATIONS) -I."
-        header = f"objects.h.gch: ; $(CXX) {flags} -x c++-header objects.h -o $@"
-        (folder / "make.deps").touch()
-        for arguments in (
-            ["--eval", header, "objects.h.gch"],
-            [jobs, f"CXXFLAGS=-c -include objects.h {flags}", "main"],
-        ):
-            made = subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
-            if made.returncode != 0:
-                raise RunError(f"{folder}: the spiking network could not be compiled: {made.stderr[-2000:]}")
-
-
-def _brian2() -> tuple[Any, Any]:
-    try:
-        import brian2
-    except ImportError as error:
-        raise MissingPackageError("Brian2", "simulate spikes", 'pip install "neuroclapp[brian2]"') from error
-    from . import model
-
-    logging.getLogger("brian2").setLevel(logging.ERROR)
-    return brian2, model
 
 
 def _harvest(model: Any, weights: Weights, count: int) -> Stretch:
@@ -270,13 +211,3 @@ def _no_weights(populations: Populations) -> Weights:
         arrays[f"{layer.name}.bias"] = np.zeros(units)
         below = units
     return Weights(arrays)
-
-
-@contextlib.contextmanager
-def scratch() -> Iterator[Path]:
-    """Yield a temporary folder for a compiled network."""
-    folder = Path(tempfile.mkdtemp(prefix="neuroclapp-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,8 @@ from neuroclapp.experiment import load_experiment
 from neuroclapp.presentations import Presentations, generator
 from neuroclapp.rate.online import train_online
 from neuroclapp.run.directory import RunDirectory
-from neuroclapp.spiking.simulation import CompiledNetwork, scratch
+from neuroclapp.spiking.simulation import CompiledNetwork
+from neuroclapp.spiking.standalone import scratch
 from neuroclapp.spiking.state import rest
 
 PRESENTATIONS = 500

@@ -56,9 +56,13 @@ def _load_systems(reference: str, settings: Mapping[str, str], path: Path) -> tu
     from .systems import check, material
 
     experiment, table = load_systems(reference, settings)
-    check(experiment)
+    check(experiment, path)
+    found = material(experiment)
     if experiment.systems:
-        material(experiment).load()
+        found.load()
+    for row in experiment.systems:
+        if row.learns != "nothing":
+            found.batches(row, experiment.seeds_of(row)[0])
     return experiment.title, table
 
 

@@ -28,7 +28,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         experiment, _ = load_systems(options.experiment, catalog.settings_of(options.set))
-        check(experiment)
+        check(experiment, catalog.find("experiments", options.experiment))
         run = SystemsRun(options.out or Path("runs") / Path(options.experiment).stem)
         run.__dict__["experiment"] = experiment
         with ranks() as exchange:

@@ -18,7 +18,8 @@ from ..files import write_npz
 from ..plasticity import Control, permuted_dendrites
 from ..presentations import Presentations, generator
 from ..progress import Progress
-from ..spiking.simulation import CompiledNetwork, Stretch, run_all, run_steps, scratch
+from ..spiking.simulation import CompiledNetwork, Stretch, run_all, run_steps
+from ..spiking.standalone import scratch
 from ..spiking.state import rest
 from ..weights import Weights
 from . import trajectory

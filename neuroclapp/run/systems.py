@@ -91,7 +91,7 @@ class SystemsRun(RunFolder):
 
     def check(self) -> None:
         """Raise where the experiment's parts do not exist or do not fit together."""
-        check(self.experiment)
+        check(self.experiment, self.folder / "experiment.toml")
 
     def learner(self, row: Row, seed: int) -> Learner:
         """Return a system as it is before training."""
@@ -113,15 +113,15 @@ def material(experiment: SystemsExperiment | SpeechExperiment) -> Material:
     return Vision(experiment)
 
 
-def check(experiment: SystemsExperiment | SpeechExperiment) -> None:
-    """Raise InputError where the parts of an experiment do not exist or do not fit together."""
+def check(experiment: SystemsExperiment | SpeechExperiment, source: Path) -> None:
+    """Raise InputError, which names ``source``, where parts do not exist or do not fit together."""
     catalog.find("models", experiment.model)
     found = material(experiment)
     for row in experiment.systems:
         try:
             found.check(row)
         except ValueError as error:
-            raise InputError(experiment.title, f"systems.{row.name}", row.title, reason(error)) from None
+            raise InputError(source, f"systems.{row.name}", row.title, reason(error)) from None
 
 
 def train_systems(run: SystemsRun) -> None:

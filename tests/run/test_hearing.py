@@ -264,6 +264,7 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(finished, experiment, t
         ("in_time.recurrent=rtrl", "recurrent"),
         ("data.validation_speakers=9", "at most 3"),
         ("model=vgg6", "convolution needs"),
+        ("recipe.batch=10", "must be 1 to 9"),
     ],
 )
 def test_a_wrong_value_gets_one_line_and_exit_code_2(setting, said, experiment, tmp_path, capsys):

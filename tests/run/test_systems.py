@@ -478,7 +478,7 @@ def shipped():
 def test_every_shipped_experiment_fits_together_at_every_scale(name, scale):
     settings = {} if scale is None else {"scale": scale}
     experiment, table = load_systems(name, settings)
-    check(experiment)
+    check(experiment, name)
     assert scale in (None, experiment.scale)
     assert "scales" not in table
     for row in experiment.systems:

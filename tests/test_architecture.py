@@ -41,7 +41,7 @@ ALLOWED = {
     "__main__": {"cli"},
 }
 #: Where a backend's package may be imported.
-ONLY = {"brian2": {"spiking/model.py", "spiking/simulation.py"}, "nir": {"onchip/nir.py"}, "lava": None}
+ONLY = {"brian2": {"spiking/model.py", "spiking/standalone.py"}, "nir": {"onchip/nir.py"}, "lava": None}
 
 
 def part_of(path):

@@ -35,8 +35,9 @@ class Contrast:
     predicts every place of the other: CLAPP++'s two-dimensional spatial prediction.
 
     ``source`` of negatives: any place that the same matrix predicts, in any image and the positive among them
-    (``"anywhere"``), the same place in another image drawn for each place (``"same_place"``), or in one other
-    image for all places (``"one_image"``).
+    (``"anywhere"``), any place of the same image, or step of the same sound (``"same_image"``), the same place
+    in another image drawn for each place (``"same_place"``), or in one other image for all places
+    (``"one_image"``).
     ``pairs``: positives and negatives together (``"both"``), or one of them drawn for each image
     (``"either"``). ``context``: a layer's own features, those of the top layer (``"top"``, CLAPP++'s direct
     feedback; they are blocked), or both losses summed.
@@ -47,7 +48,7 @@ class Contrast:
     steps: PositiveInt = 5
     skip: NonNegativeInt = 1
     negatives: PositiveInt = 1
-    source: Literal["anywhere", "same_place", "one_image"] = "anywhere"
+    source: Literal["anywhere", "same_image", "same_place", "one_image"] = "anywhere"
     pairs: Literal["both", "either"] = "both"
     context: Literal["own", "top", "both"] = "own"
     blocks: tuple[PositiveInt, ...] = ()
@@ -59,12 +60,14 @@ class Contrast:
                 f"a shared gate is the hinge's; loss = {self.loss!r} with feedback = 'split' needs "
                 "gate = 'separate'"
             )
-        if self.source != "anywhere" and self.negatives > 1:
+        if self.source in ("same_place", "one_image") and self.negatives > 1:
             raise ValueError(f"source = {self.source!r} has one negative, not {self.negatives}")
         if self.loss == "info_nce" and self.pairs == "either":
             raise ValueError(
                 "loss = 'info_nce' compares a positive with its negatives; pairs = 'either' parts them"
             )
+        if self.source == "same_image" and self.task == "views":
+            raise ValueError("source = 'same_image': of two views the only sample is the positive")
         if max(self.blocks, default=1) > 1 and self.task != "views":
             raise ValueError(f"blocks = {list(self.blocks)} need task = 'views', not {self.task!r}")
 

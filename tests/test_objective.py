@@ -17,6 +17,7 @@ NETWORK = Network(
         ({"loss": "info_nce", "prediction": Prediction("split")}, "a shared gate is the hinge's"),
         ({"source": "same_place", "negatives": 2}, "has one negative, not 2"),
         ({"source": "one_image", "negatives": 16}, "has one negative, not 16"),
+        ({"source": "same_image", "task": "views"}, "only sample is the positive"),
         ({"loss": "info_nce", "pairs": "either"}, "pairs = 'either' parts them"),
         ({"blocks": (1, 2, 1)}, r"blocks = \[1, 2, 1\] need task = 'views', not 'rows'"),
         ({"blocks": (3,), "task": "around"}, "need task = 'views', not 'around'"),

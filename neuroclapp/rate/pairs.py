@@ -129,6 +129,10 @@ def _negatives(
     if contrast.source == "anywhere":
         any_one = generator.integers(images * pairs, size=(images * pairs, contrast.negatives))
         return any_one // pairs * places + sample[any_one % pairs]
+    if contrast.source == "same_image":
+        drawn = generator.integers(pairs, size=(images, pairs, contrast.negatives))
+        inside = np.arange(images)[:, None, None] * places + sample[drawn]
+        return inside.reshape(-1, contrast.negatives)
     if images < 2:
         raise ValueError(f"source = {contrast.source!r} needs batches of at least two images")
     each = (images, pairs) if contrast.source == "same_place" else (images, 1)

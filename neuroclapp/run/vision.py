@@ -133,6 +133,6 @@ def _check_places(experiment: SystemsExperiment, row: Row) -> None:
     if row.learns == "contrast":
         if contrast.task == "around" and recipe.columns:
             raise ValueError("task = 'around' needs all columns of patches: recipe.columns = 0")
-        if contrast.source != "anywhere" and recipe.batch < 2:
+        if contrast.source in ("same_place", "one_image") and recipe.batch < 2:
             raise ValueError(f"recipe.batch = {recipe.batch}: source = {contrast.source!r} needs two images")
         groups(contrast, *((2, 1) if views else (rows, recipe.columns or columns)))

@@ -89,7 +89,9 @@ def decoded(contrast, pairs, images, rows, columns):
             assert len(fakes) == contrast.negatives
             for fake in fakes:
                 assert fake[1:] in samples
-                if contrast.source != "anywhere":
+                if contrast.source == "same_image":
+                    assert fake[0] == image
+                elif contrast.source != "anywhere":
                     assert fake[0] != image
                     assert fake[1:] == tuple(sample)
                 if contrast.source == "one_image":

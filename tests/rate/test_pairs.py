@@ -114,6 +114,18 @@ def test_negatives_from_the_same_place_are_uniform_over_other_images_and_indepen
     assert stats.chisquare(counted(of_images, product((1, 2, 3), (0, 2, 3)))).pvalue > UNLIKELY
 
 
+def test_negatives_from_the_same_image_are_uniform_over_its_samples_and_independent():
+    contrast, (images, rows, columns) = Contrast(steps=1, skip=0, negatives=2, source="same_image"), (3, 4, 2)
+    couples = []
+    for seed in range(200):
+        negatives, _ = image_oracle.decoded(contrast, drawn(contrast, (3, 4, 2), seed), images, rows, columns)
+        for (_, image, _), fakes in negatives.items():
+            assert {fake[0] for fake in fakes} == {image}
+            couples.append(tuple(fake[1:] for fake in fakes))
+    legal = list(product((1, 2, 3), range(columns)))
+    assert stats.chisquare(counted(couples, product(legal, repeat=2))).pvalue > UNLIKELY
+
+
 def test_negatives_from_one_image_are_uniform_over_other_images_and_drawn_for_each_group_and_image():
     contrast, grid = Contrast(steps=2, skip=0, source="one_image"), (4, 3, 2)
     of_groups, of_images = [], []

@@ -84,14 +84,19 @@ def load_systems(
     systems, ``--set systems.clapp.recipe.updates=100`` for one.
     """
     path = catalog.find("experiments", reference)
+    resolved = settled(path, settings or {})
+    return described(resolved, path), resolved
+
+
+def settled(path: Path, settings: Mapping[str, str]) -> dict[str, Any]:
+    """Return the resolved table of an experiment's file, with ``--set`` values applied."""
     table = inherit(catalog.read_toml(path), path)
-    settings = dict(settings or {})
+    settings = dict(settings)
     if "scale" in settings:
         table = catalog.with_settings(table, {"scale": settings.pop("scale")})
     chosen = _table(table, "scales", path).get(str(table.get("scale")))
     base = table if chosen is None else {**table, "scales": {table["scale"]: chosen}}
-    resolved = _with_settings(base, settings, path)
-    return described(resolved, path), resolved
+    return _with_settings(base, settings, path)
 
 
 def read_systems(path: Path) -> SystemsExperiment | SpeechExperiment:

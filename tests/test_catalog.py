@@ -11,10 +11,15 @@ from neuroclapp.onchip.chip import Chip
 from neuroclapp.resolve import load_systems
 from neuroclapp.run.kinds import KINDS as KINDS_OF_RUNS
 from neuroclapp.run.kinds import kind_of
+from neuroclapp.run.spoken_spikes import load_spoken_spikes
 
 KINDS = {"models": Network, "hardware": Chip}
 ENTRIES = [(kind, name) for kind in KINDS for name in catalog.names(kind)]
-LOADERS = {KINDS_OF_RUNS["worlds"]: load_experiment, KINDS_OF_RUNS["systems"]: load_systems}
+LOADERS = {
+    KINDS_OF_RUNS["worlds"]: load_experiment,
+    KINDS_OF_RUNS["systems"]: load_systems,
+    KINDS_OF_RUNS["speech_in_spikes"]: load_spoken_spikes,
+}
 
 
 @pytest.mark.parametrize(("kind", "name"), ENTRIES)

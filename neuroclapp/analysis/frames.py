@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,14 +57,28 @@ def frame_accuracy(parts: Mapping[str, Frames], name: str, without: Sequence[int
     for part, frames in parts.items():
         counts = ~np.isin(frames.labels, without)
         x[part], y[part] = frames.features[name][counts], frames.labels[counts]
-    mean, std = x["training"].mean(0), x["training"].std(0)
+    readout = fit_frames(x["training"], y["training"])
+    return {part: readout.accuracy(x[part], y[part]) for part in ("validation", "test")}
+
+
+@dataclass(frozen=True)
+class FrameReadout:
+    """A logistic readout of frames, and the statistics of the features that it was fitted to."""
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    classifier: Any
+
+    def accuracy(self, features: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+        """Return the share of frames (frames, units) that it labels rightly [%]."""
+        return 100 * float(np.mean(self.classifier.predict((features - self.mean) / self.std) == labels))
+
+
+def fit_frames(features: NDArray[np.float32], labels: NDArray[np.int64]) -> FrameReadout:
+    """Fit a logistic readout to frames (frames, units)."""
+    mean, std = features.mean(0), features.std(0)
     std[std == 0] = 1
-    classifier = _logistic((x["training"] - mean) / std, y["training"], STRENGTH)
-    scores = {}
-    for part in ("validation", "test"):
-        guess = classifier.predict((x[part] - mean) / std)
-        scores[part] = 100 * float(np.mean(guess == y[part]))
-    return scores
+    return FrameReadout(mean, std, _logistic((features - mean) / std, labels, STRENGTH))
 
 
 class Heads:

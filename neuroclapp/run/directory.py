@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -95,13 +94,6 @@ class RunDirectory(RunFolder):
 
     def weights(self, seed: int, name: str) -> Weights:
         return load_weights(self.seed(seed) / f"{name}.safetensors", self.network)
-
-    def arrays(self, path: Path) -> dict[str, Any]:
-        """Read an .npz file of this run; raise RunError that names it when it is absent."""
-        if not path.is_file():
-            raise RunError(f"{path}: no such file; the step that writes it has not been run")
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
 
     def check(self) -> None:
         """Raise where this is not a run's directory, or where its experiment does not fit."""

@@ -72,6 +72,22 @@ def _systems() -> type[RunFolder]:
     return SystemsRun
 
 
+def _load_spoken(reference: str, settings: Mapping[str, str], path: Path) -> tuple[str, dict[str, Any]]:
+    from .hearing import Hearing
+    from .spoken_spikes import check, load_spoken_spikes
+
+    experiment, spikes, table = load_spoken_spikes(reference, settings)
+    check(experiment, spikes, path)
+    Hearing(experiment).load()
+    return experiment.title, table
+
+
+def _spoken() -> type[RunFolder]:
+    from .spoken_spikes import SpokenSpikesRun
+
+    return SpokenSpikesRun
+
+
 def _later(module: str, name: str) -> Step:
     """Return a step whose module is imported when it is run."""
 
@@ -107,7 +123,8 @@ _SYSTEMS = Kind(
     },
 )
 
-#: A world's run compares rates, spikes and chip; the others compare systems of encoders that see or hear.
+#: A world's run compares rates, spikes and chip; the others compare systems of encoders that see or hear, the
+#: last of them in rates and in spikes.
 KINDS: dict[str, Kind] = {
     "worlds": Kind(
         _load_worlds,
@@ -123,4 +140,14 @@ KINDS: dict[str, Kind] = {
     ),
     "systems": _SYSTEMS,
     "speech": _SYSTEMS,
+    "speech_in_spikes": Kind(
+        _load_spoken,
+        _spoken,
+        {
+            "train": _later("systems", "train_systems"),
+            "simulate": _later("spoken_spikes_simulate", "simulate_spoken"),
+            "compare": _later("spoken_spikes_compare", "show_spoken"),
+            "plot": _later("spoken_spikes_plot", "plot_spoken"),
+        },
+    ),
 }

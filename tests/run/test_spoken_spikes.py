@@ -1,0 +1,183 @@
+"""A small run of encoders of speech in spikes, from beginning to end, on speech that is written here."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from neuroclapp.cli import main
+
+MODEL = """
+title = "small"
+input = [1, 3200]
+[[layers]]
+name = "conv1"
+kind = "conv1d"
+units = 8
+kernel = 20
+stride = 10
+padding = 5
+[[layers]]
+name = "conv2"
+kind = "conv1d"
+units = 6
+kernel = 32
+stride = 16
+padding = 8
+[[layers]]
+name = "gru"
+kind = "gru"
+units = 5
+"""
+EXPERIMENT = """
+title = "small speech in spikes"
+kind = "{kind}"
+scale = "all"
+model = "{folder}/model.toml"
+seeds = [0, 1]
+[data]
+name = "librispeech"
+path = "{folder}"
+excerpt = 3200
+validation_speakers = 1
+[recipe]
+updates = 6
+batch = 4
+learning_rate = 1e-3
+[contrast]
+steps = 3
+skip = 0
+[in_time]
+window = 12
+recurrent = "eprop"
+[[systems]]
+name = "random"
+title = "Random"
+learns = "nothing"
+[[systems]]
+name = "eprop"
+title = "e-prop"
+"""
+SPIKES = """
+[spikes]
+neurons = [1, 64]
+utterances = 3
+presentations = 12
+[spikes.resolution]
+spikes = 8.0
+percentile = 100.0
+"""
+FRAMES = 50
+
+
+def spoken(seed):
+    """Half a second of tones of 60 ms whose pitch is the phone's; phone 0 is silence."""
+    draw = np.random.default_rng(seed)
+    phones = np.repeat(draw.integers(0, 4, FRAMES // 6 + 1), 6)[:FRAMES]
+    pitch = np.array([0, 400, 1500, 4000])[np.repeat(phones, 160)]
+    wave = 0.3 * np.sin(2 * np.pi * np.cumsum(pitch) / 16000) + 0.02 * draw.standard_normal(FRAMES * 160)
+    return wave.astype(np.float32), phones
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    folder, lines = tmp_path_factory.mktemp("speech"), []
+    parts = {"train": [], "test": []}
+    for speaker in range(4):
+        for number in range(4):
+            name = f"{speaker + 1}-1-{number:04}"
+            wave, phones = spoken(10 * speaker + number)
+            path = folder / "LibriSpeech" / "train-clean-100" / str(speaker + 1) / "1" / f"{name}.flac"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, wave, 16000, subtype="PCM_16")
+            lines.append(" ".join([name, *map(str, phones[: FRAMES - 2])]))
+            parts["test" if number == 3 else "train"].append(name)
+    (folder / "converted_aligned_phones.txt").write_text("\n".join(lines) + "\n")
+    for part, names in parts.items():
+        (folder / f"{part}_split.txt").write_text("\n".join(names) + "\n")
+    (folder / "model.toml").write_text(MODEL)
+    path = folder / "small.toml"
+    path.write_text(EXPERIMENT.format(folder=folder, kind="speech_in_spikes") + SPIKES)
+    (folder / "rates.toml").write_text(EXPERIMENT.format(folder=folder, kind="speech"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(experiment, tmp_path_factory):
+    pytest.importorskip("brian2")
+    folder = tmp_path_factory.mktemp("runs") / "spikes"
+    assert main(["run", str(experiment), "--out", str(folder)]) == 0
+    return folder
+
+
+def test_results_compare_spikes_with_rates(finished):
+    results = json.loads((finished / "results.json").read_text())
+    assert results["neurons"] == [1, 64]
+    assert results["utterances"] == {"training": 3, "test": 3}
+    assert results["brian2"]["presentations"] == 12
+    assert results["brian2"]["different"] == [0, 0]
+    for one in results["systems"].values():
+        assert one["layers"] == ["conv1", "conv2"]  # recurrent units are not mapped
+        # By hand: a step hears 32 steps of 20 samples, 10 apart; ON and OFF units double the lowest synapses.
+        assert one["network"]["samples"] == 31 * 10 + 20
+        assert one["network"]["units"] == [32 * 8, 6]
+        assert one["network"]["synapses"] == 2 * 32 * 8 * 20 + 6 * 8 * 32
+        assert one["frames"]["all"] == 3 * (FRAMES - 2)
+        assert one["frames"]["spoken"] < one["frames"]["all"]
+        coarse, fine = np.array(one["correlation"]["mean"])
+        assert (fine > coarse).all()
+        assert fine.min() > 0.99
+        for which in ("all", "spoken"):
+            # 64 neurons per unit: the readout of rates gives the same frames the same phones, but for a few.
+            assert abs(one["unchanged_minus_rate"][which]["mean"][1]) < 3
+    for name in ("accuracy", "layers"):
+        assert (finished / "figures" / f"{name}.png").stat().st_size > 10000
+    assert "Random" in (finished / "report.html").read_text()
+
+
+def test_a_run_of_rates_beside_it_shares_the_trained_systems(finished, experiment):
+    before = sorted(path.name for path in (finished.parent / "trained").glob("*.safetensors"))
+    assert (
+        main(["run", str(experiment.with_name("rates.toml")), "--out", str(finished.parent / "rates")]) == 0
+    )
+    after = sorted(path.name for path in (finished.parent / "trained").glob("*.safetensors"))
+    assert len(before) == 4
+    assert after == before
+
+
+def test_scales_are_set_on_training_utterances_alone(finished):
+    """With 100 % the scale is the largest sample of the training utterances that run in spikes."""
+    numbers = [(speaker, number) for speaker in range(4) for number in range(3)]
+    waves = [spoken(10 * speaker + number)[0] for speaker, number in numbers]
+    pcm = [np.round(np.clip(wave, -1, 1) * 32767) / 32768 for wave in waves]
+    found = json.loads((finished / "spikes" / "random-seed0.json").read_text())["largest"][0]
+    # One of the four speakers is set apart, so that one of four statistics is the one that was used.
+    candidates = []
+    for held in range(4):
+        kept = [wave for wave, (speaker, _) in zip(pcm, numbers, strict=True) if speaker != held]
+        every = np.concatenate(kept)
+        chosen = np.concatenate([kept[0], kept[4], kept[8]])
+        candidates.append(np.abs((chosen - every.mean()) / every.std()).max())
+    assert min(abs(found - each) for each in candidates) < 1e-4 * found
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("spikes.neurons=[5, 1]", "neurons = [5, 1] must be one or more rising"),
+        ("spikes.neurons=[0]", "spikes.neurons.0 = 0"),
+        ("spikes.resolution.spikes=30", "must be at most 20"),
+        ('spikes.resolution.timing.flush="1 ms"', "2 layers need as many steps"),
+        ("spikes.utterance=3", "unknown key"),
+        ("probe.kind=adam", "must be 'logistic' here"),
+        ("systems.random.features=mfcc", "only an encoder runs in spikes"),
+    ],
+)
+def test_a_wrong_value_gets_one_line_and_exit_code_2(setting, said, experiment, tmp_path, capsys):
+    out = tmp_path / "runs"
+    assert main(["run", str(experiment), "--out", str(out), "--set", setting]) == 2
+    error = capsys.readouterr().err.strip()
+    assert said in error
+    assert "\n" not in error
+    assert not out.exists()

@@ -10,7 +10,7 @@ from dataclasses import field, replace
 from math import prod
 from typing import Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from .catalog import DESCRIPTION
@@ -34,9 +34,9 @@ class Contrast:
     loss sees ``blocks * blocks`` averages of a layer's map instead of one, so that every place of one view
     predicts every place of the other: CLAPP++'s two-dimensional spatial prediction.
 
-    ``source`` of negatives: any place that the same matrix predicts, in any image and the positive among them
-    (``"anywhere"``), any place of the same image, or step of the same sound (``"same_image"``), the same place
-    in another image drawn for each place (``"same_place"``), or in one other image for all places
+    ``source`` of negatives: any place that the same matrix predicts, in any image and the positive among
+    them (``"anywhere"``), any place of the same image, or step of the same sound (``"same_image"``), the same
+    place in another image drawn for each place (``"same_place"``), or in one other image for all places
     (``"one_image"``).
     ``pairs``: positives and negatives together (``"both"``), or one of them drawn for each image
     (``"either"``). ``context``: a layer's own features, those of the top layer (``"top"``, CLAPP++'s direct
@@ -121,12 +121,16 @@ class InTime:
     A layer of gated recurrent units is the context c, the layer below it the sample z, ``u = z^T W_pred c``.
     ``recurrent``: it learns by ``"bptt"``, by ``"eprop"`` (Eqs. 15-18), or ``"nothing"``. ``below``: the
     layer that it hears may learn to be predicted (``"plastic"``, appendix B.2), through z alone and no deeper
-    than its module, or learns from its own loss only (``"blocked"``).
+    than its module, or learns from its own loss only (``"blocked"``). ``recurrent_source``: where their
+    negatives come from, if not from where the contrast's do. ``recurrent_rate`` multiplies their learning
+    rate.
     """
 
     window: NonNegativeInt = 128
     recurrent: Literal["bptt", "eprop", "nothing"] = "bptt"
     below: Literal["plastic", "blocked"] = "plastic"
+    recurrent_source: Literal["anywhere", "same_image"] | None = None
+    recurrent_rate: PositiveFloat = 1.0
 
 
 def head(module: Module) -> Layer:

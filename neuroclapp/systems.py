@@ -166,7 +166,8 @@ class SpeechExperiment(TableOfSystems):
     def trained_on(self, row: Row) -> dict[str, Any]:
         """Return everything that the trained weights of a system depend on, but the seed."""
         found = {**self._depends_on(row, asdict(self.data)), "features": row.features}
-        return found if row.learns == "nothing" else {**found, "in_time": asdict(row.in_time)}
+        in_time = {} if row.learns == "nothing" else {"in_time": asdict(row.in_time)}
+        return {**found, **in_time}
 
 
 def reason(error: ValueError) -> str:

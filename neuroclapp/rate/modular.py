@@ -91,6 +91,10 @@ class ModularNetwork(nn.Module):
         layers = {layer.name for layer in self.modules_of[module].layers}
         return {name: array for name, array in self.named_arrays() if name.split(".")[0] in layers}
 
+    def pace(self, name: str) -> float:
+        """Return what the learning rate of an array of the encoder is multiplied with."""
+        return 1.0
+
     def _encoder(self) -> dict[str, Tensor]:
         """Return every array in the type of activities."""
         return {name: array.to(self.activity) for name, array in self.named_arrays()}

@@ -8,7 +8,7 @@ samples z are the layer that they hear (appendix B.2 of the paper). Activity is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -115,6 +115,10 @@ class SoundNetwork(ModularNetwork):
         check(network, system, self.in_time)
         names = [layer.name for layer in self.network.scaled_layers]
         self.strides = dict(zip(names, strides(self.network), strict=True))
+
+    def pace(self, name: str) -> float:
+        """Return what the learning rate of an array of the encoder is multiplied with."""
+        return self.in_time.recurrent_rate if name.rsplit(".", 1)[1] in recurrent.ARRAYS else 1.0
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return every layer's activity by frame (sounds, frames, units) for sounds (sounds, samples)."""
@@ -243,6 +247,8 @@ class SoundNetwork(ModularNetwork):
         """Compare predictions with what comes, in a window of the layer's steps."""
         name = head(self.modules_of[index]).name
         contrast, arrays, steps = self.system.contrast, dict(self.named_arrays()), response.z.shape[1]
+        if response.c is not None and self.in_time.recurrent_source is not None:
+            contrast = replace(contrast, source=self.in_time.recurrent_source)
         generator = step.randomness(name)
         window = min(self.in_time.window or steps, steps)
         begin = int(generator.integers(steps - window + 1))

@@ -64,15 +64,13 @@ class Learner:
         self.optimisers = [self._adam(module) for module in range(len(network.modules_of))]
 
     def _adam(self, module: int) -> torch.optim.Adam:
-        slow: list[Tensor] = []
-        fast: list[Tensor] = []
+        groups: dict[float, list[Tensor]] = {}
         for name, array in self.network.of(module).items():
             predicts = name.rsplit(".", 1)[1] in ("w_pred", "w_retro", "w_top", "w_head", "b_head")
-            (fast if predicts else slow).append(array)
-        groups: list[dict[str, Any]] = [{"params": slow, "factor": 1.0}]
-        if fast:
-            groups.append({"params": fast, "factor": self.recipe.prediction_rate})
-        return torch.optim.Adam(groups, lr=self.recipe.learning_rate, fused=True)
+            factor = self.recipe.prediction_rate if predicts else self.network.pace(name)
+            groups.setdefault(factor, []).append(array)
+        found: list[dict[str, Any]] = [{"params": each, "factor": factor} for factor, each in groups.items()]
+        return torch.optim.Adam(found, lr=self.recipe.learning_rate, fused=True)
 
     def update(self, batch: Batch, seed: int, updates: int, exchange: Exchange = ALONE) -> list[Learned]:
         """Learn from one batch; each module's weights change, and its gradients go, as soon as they can.

@@ -7,12 +7,15 @@ import pytest
 import torch
 from torch.nn.functional import conv1d, cross_entropy, relu, softplus
 
+from neuroclapp.data.patches import Batch
 from neuroclapp.network import Layer, Network, Prediction
 from neuroclapp.objective import Contrast, InTime, System
 from neuroclapp.rate.frames import FRAME, framed, strides, unframed
 from neuroclapp.rate.modular import Randomness, initial
 from neuroclapp.rate.pairs import draw
 from neuroclapp.rate.soundnet import SoundNetwork
+from neuroclapp.rate.training import Learner
+from neuroclapp.recipe import Recipe
 
 SAMPLES, SOUNDS, CLASSES = 8 * FRAME, 3, 5
 LAYERS = (
@@ -101,6 +104,8 @@ def loss_of(net, name, z, c, stride, w, randomness, labels):
     steps = z.shape[1]
     window = min(net.in_time.window or steps, steps)
     begin = int(generator.integers(steps - window + 1))
+    if c is not None and net.in_time.recurrent_source:
+        contrast = replace(contrast, source=net.in_time.recurrent_source)
     z = z[:, begin : begin + window].reshape(-1, z.shape[2])
     c = z if c is None else c[:, begin : begin + window].reshape(-1, c.shape[2])
     pairs = draw(contrast, SOUNDS, window, 1, generator, z)
@@ -128,6 +133,10 @@ SPLIT = Prediction("split", "separate")
 CASES = {
     "CLAPP, e-prop": (System("", contrast=Contrast(steps=3, skip=0)), InTime(6, "eprop")),
     "CLAPP, BPTT": (System("", contrast=Contrast(steps=3, skip=0)), InTime(6, "bptt")),
+    "CLAPP, e-prop, negatives of the units from the same sound": (
+        System("", contrast=Contrast(steps=3, skip=0, negatives=2)),
+        InTime(6, "eprop", recurrent_source="same_image"),
+    ),
     "CLAPP, samples blocked": (System("", contrast=Contrast(steps=3, skip=0)), InTime(0, "eprop", "blocked")),
     "CLAPP, recurrent units at rest": (System("", contrast=Contrast(steps=2)), InTime(5, "nothing")),
     "CLAPP, blocked": (
@@ -261,3 +270,16 @@ def test_what_does_not_fit_is_said(network, system, in_time, said):
 
 def test_strides_multiply():
     assert strides(NETWORK) == (10, 40, 80, 80)
+
+
+def test_recurrent_units_have_a_pace_of_their_own():
+    """Adam's first step is the learning rate for every weight that has a gradient."""
+    system = System("", contrast=Contrast(steps=3, skip=0))
+    recipe = Recipe(batch=SOUNDS, learning_rate=1e-3, prediction_rate=10.0)
+    learner = Learner(built(NETWORK, system, InTime(6, "eprop", recurrent_rate=3.0)), recipe)
+    before = {name: array.detach().clone() for name, array in learner.network.named_arrays()}
+    learner.update(Batch(sounds().numpy(), None, np.arange(SOUNDS), None), 0, 100)
+    for name, array in learner.network.named_arrays():
+        rate = {"w_pred": 1e-2, "w_ih": 3e-3, "b_hh": 3e-3}.get(name.split(".")[1])
+        if rate is not None:
+            assert (array - before[name]).abs().max().item() == pytest.approx(rate, rel=1e-3), name

@@ -4,32 +4,11 @@ import json
 
 import numpy as np
 import pytest
-import soundfile
+from run import small_speech
+from run.small_speech import FRAMES, spoken
 
 from neuroclapp.cli import main
 
-MODEL = """
-title = "small"
-input = [1, 3200]
-[[layers]]
-name = "conv1"
-kind = "conv1d"
-units = 8
-kernel = 20
-stride = 10
-padding = 5
-[[layers]]
-name = "conv2"
-kind = "conv1d"
-units = 6
-kernel = 32
-stride = 16
-padding = 8
-[[layers]]
-name = "gru"
-kind = "gru"
-units = 5
-"""
 EXPERIMENT = """
 title = "small speech in spikes"
 kind = "{kind}"
@@ -68,35 +47,12 @@ presentations = 12
 spikes = 8.0
 percentile = 100.0
 """
-FRAMES = 50
-
-
-def spoken(seed):
-    """Half a second of tones of 60 ms whose pitch is the phone's; phone 0 is silence."""
-    draw = np.random.default_rng(seed)
-    phones = np.repeat(draw.integers(0, 4, FRAMES // 6 + 1), 6)[:FRAMES]
-    pitch = np.array([0, 400, 1500, 4000])[np.repeat(phones, 160)]
-    wave = 0.3 * np.sin(2 * np.pi * np.cumsum(pitch) / 16000) + 0.02 * draw.standard_normal(FRAMES * 160)
-    return wave.astype(np.float32), phones
 
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
-    folder, lines = tmp_path_factory.mktemp("speech"), []
-    parts = {"train": [], "test": []}
-    for speaker in range(4):
-        for number in range(4):
-            name = f"{speaker + 1}-1-{number:04}"
-            wave, phones = spoken(10 * speaker + number)
-            path = folder / "LibriSpeech" / "train-clean-100" / str(speaker + 1) / "1" / f"{name}.flac"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, wave, 16000, subtype="PCM_16")
-            lines.append(" ".join([name, *map(str, phones[: FRAMES - 2])]))
-            parts["test" if number == 3 else "train"].append(name)
-    (folder / "converted_aligned_phones.txt").write_text("\n".join(lines) + "\n")
-    for part, names in parts.items():
-        (folder / f"{part}_split.txt").write_text("\n".join(names) + "\n")
-    (folder / "model.toml").write_text(MODEL)
+    folder = tmp_path_factory.mktemp("speech")
+    small_speech.write(folder)
     path = folder / "small.toml"
     path.write_text(EXPERIMENT.format(folder=folder, kind="speech_in_spikes") + SPIKES)
     (folder / "rates.toml").write_text(EXPERIMENT.format(folder=folder, kind="speech"))

@@ -41,7 +41,7 @@ def spoken(seed):
 
 
 def write(folder):
-    """Write four utterances of each of four speakers in the format of LibriSpeech, and a model of three layers.
+    """Write four utterances of each of four speakers as LibriSpeech is published, and a small model.
 
     Utterance ``number`` of speaker ``n`` is ``spoken(10 * n + number)``; the last of each is for testing.
     """

@@ -25,10 +25,24 @@ def export(populations: Populations, weights: Weights, chip: Chip, folder: Path)
 
     Raises InputError where the network does not fit the chip; then nothing is written.
     """
+    check(populations)
     learning, inference = program(populations, weights, chip), network(populations, weights)
     demand.check(learning, chip)
     nir.write(inference, folder)
     rulefile.write(learning, folder)
+
+
+def check(populations: Populations) -> None:
+    """Raise InputError where a chip's program has no such neuron, input code, dendrite or grid."""
+    only = {"neuron": "integrate_and_fire", "code": "regular", "dendrite": "plateau"}
+    for key, kind in only.items():
+        found = getattr(populations, key).kind
+        if found != kind:
+            raise InputError("export", f"spiking.{key}.kind", found, f"what is exported has {kind!r}")
+    if populations.grid is not None:
+        raise InputError(
+            "export", "spiking.grid", populations.grid, "what is exported has no grid: leave it out"
+        )
 
 
 def network(populations: Populations, weights: Weights) -> nir.Inference:

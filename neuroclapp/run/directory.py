@@ -23,6 +23,7 @@ from ..errors import InputError, RunError
 from ..experiment import Experiment, read_experiment
 from ..network import Network, load_network
 from ..onchip.chip import Chip
+from ..onchip.export import check as check_export
 from ..presentations import Presentations, fixations, generator, survey
 from ..spiking.mapping import populations
 from ..spiking.populations import Populations
@@ -115,7 +116,11 @@ def check(experiment: Experiment, source: Path) -> None:
     """Raise InputError where the parts of an experiment do not exist or do not fit together."""
     network = load_network(experiment.model)
     catalog.load("hardware", experiment.chip, Chip)
-    populations_of(experiment, network, source)
+    mapped = populations_of(experiment, network, source)
+    try:
+        check_export(mapped)
+    except InputError as error:
+        raise InputError(source, error.key, error.value, error.allowed) from None
     if int(np.prod(network.input)) != 2 * digits.PIXELS:
         raise InputError(
             source, "model", experiment.model, f"the data have {2 * digits.PIXELS} inputs, ON and OFF"

@@ -1,7 +1,8 @@
 """The Brian2 rendering: equations of the populations, and of the rule as text.
 
-All quantities are dimensionless: charge in thresholds of one neuron divided by ``neurons``, activity in
-rate units, time in steps. See `neuroclapp.spiking.populations` for the model.
+What depends on neuron, input code and dendrite is in `neuroclapp.spiking.steps`. All quantities are
+dimensionless: charge in thresholds of one neuron divided by ``neurons``, activity in rate units, time in
+steps. See `neuroclapp.spiking.populations` for the model.
 """
 
 from __future__ import annotations
@@ -52,8 +53,17 @@ bound_bias : 1 (shared)
 """
 
 #: The dendrites as the rule sees them: as collected, or (a control) through a permutation of units.
-INTACT = "apical = held : 1\nretro = collected : 1\n"
+INTACT = "apical = held : 1\nretro = {retro} : 1\n"
 PERMUTED = "apical : 1\nretro : 1\n"
+
+#: One of a unit's neurons, where they are simulated one by one; a soma then knows the sum of membranes.
+NEURON = """
+v : 1
+fired : 1
+drive : 1 (linked)
+origin : 1 (constant)
+"""
+MEMBRANE = "membrane : 1\n"
 
 MODULATOR = """
 evidence : 1
@@ -109,7 +119,7 @@ count_context = count
 count = 0
 v = 0.5
 drive = 0
-held = next_held
+held = {held}
 next_held = 0
 collected = 0
 gamma = 0
@@ -136,12 +146,18 @@ def change(rule: Rule) -> str:
     return f"gamma_post * ({' + '.join(terms)})"
 
 
-def learning(plasticity: Plasticity, target: Target) -> str:
+def learning(plasticity: Plasticity, target: Target, grid: float | None = None) -> str:
     """Return the statement that changes the weights ``w`` of one target."""
-    return f"w = clip(w + eta * {change(plasticity.rule(target))}, -bound, bound)"
+    changed = rounded(f"w + eta * {change(plasticity.rule(target))}", grid)
+    return f"w = clip({changed}, -bound, bound)"
 
 
-def bias_learning(plasticity: Plasticity) -> str:
+def bias_learning(plasticity: Plasticity, grid: float | None = None) -> str:
     """Return the statement that changes a soma's bias, a weight from a constant input of 1."""
     text = change(plasticity.rule("bias")).replace("_post", "")
-    return f"bias = clip(bias + eta_bias * {text}, -bound_bias, bound_bias)"
+    return f"bias = clip({rounded(f'bias + eta_bias * {text}', grid)}, -bound_bias, bound_bias)"
+
+
+def rounded(text: str, grid: float | None) -> str:
+    """Return an expression rounded to the grid, as `neuroclapp.spiking.grid.rounded` rounds an array."""
+    return text if grid is None else f"floor(({text}) / {grid!r} + 0.5) * {grid!r}"

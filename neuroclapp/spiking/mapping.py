@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass as description
 
 from ..catalog import DESCRIPTION
 from ..errors import InputError
 from ..network import Network
 from ..plasticity import clapp
+from .grid import COARSE, is_power_of_two, rate, rounded
 from .populations import LayerPopulations, Modulator, Population, Populations, Timing
+from .variants import Code, Dendrite, IntegrateAndFire, Neuron, Plateau, Regular, Unit
 
 
 @description(frozen=True, config=DESCRIPTION)
@@ -22,7 +25,8 @@ class Spiking:
 
     ``neurons`` per unit; ``input_gain`` and ``gain`` (one value per layer): spikes that one neuron fires
     in a presentation for an activity of 1. They set the resolution, ``1 / (neurons * gain)``, and the
-    largest activity, ``steps_on / gain``.
+    largest activity, ``steps_on / gain``. ``unit``: one packet counts for a unit's neurons, or they are
+    simulated one by one. ``grid``: weights are multiples of 2^-grid, for sums that are exact.
     """
 
     timing: Timing = field(default_factory=Timing)
@@ -30,6 +34,11 @@ class Spiking:
     input_gain: PositiveFloat = 10.0
     gain: tuple[PositiveFloat, ...] = (10.0,)
     modulator: Modulator = field(default_factory=Modulator)
+    neuron: Neuron = field(default_factory=IntegrateAndFire)
+    unit: Unit = "packet"
+    code: Code = field(default_factory=Regular)
+    dendrite: Dendrite = field(default_factory=Plateau)
+    grid: Annotated[int, Field(ge=8, le=24)] | None = None
 
 
 def populations(
@@ -71,6 +80,13 @@ def populations(
             f"{timing.flush} s",
             f"{len(layers)} layers need {needed} steps of dt",
         )
+    _check_values(network, spiking)
+    step, modulator = None, spiking.modulator
+    if spiking.grid is not None:
+        step = 2.0**-spiking.grid
+        eta, eta_pred = tuple(map(rate, eta)), tuple(map(rate, eta_pred))
+        coarse = float(rounded(np.array(modulator.resolution), COARSE))
+        modulator = replace(modulator, resolution=max(coarse, COARSE))
 
     somata = [
         Population(layer.name, layer.units, spiking.neurons, 1 / (spiking.neurons * gain))
@@ -85,8 +101,8 @@ def populations(
             LayerPopulations(
                 soma.name,
                 soma,
-                spiking.modulator,
-                wiring(soma.units, spiking.modulator, generator),
+                modulator,
+                rounded(wiring(soma.units, modulator, generator), None if step is None else COARSE),
                 e,
                 p,
                 layer.bias,
@@ -94,7 +110,38 @@ def populations(
             for soma, layer, e, p in zip(somata, layers, eta, eta_pred, strict=True)
         ),
         plasticity=clapp(network.prediction),
+        neuron=spiking.neuron,
+        unit=spiking.unit,
+        code=spiking.code,
+        dendrite=spiking.dendrite,
+        grid=step,
     )
+
+
+def _check_values(network: Network, spiking: Spiking) -> None:
+    """Raise InputError where values that are each allowed do not go together."""
+    title, neurons = network.title, spiking.neurons
+    if spiking.unit == "packet" and neurons > 1 and not isinstance(spiking.neuron, IntegrateAndFire):
+        raise InputError(
+            title,
+            "spiking.unit",
+            "packet",
+            f"a packet counts for {neurons} neurons only where they neither leak nor are noisy; write "
+            "'neurons', or neurons = 1",
+        )
+    if spiking.grid is None:
+        return
+    for key, gains in (("input_gain", (spiking.input_gain,)), ("gain", spiking.gain)):
+        for gain in gains:
+            if not is_power_of_two(gain * neurons):
+                allowed = f"on a grid gain * neurons, {gain * neurons:g}, must be a power of two"
+                raise InputError(title, f"spiking.{key}", gain, allowed)
+    counts = {"modulator.units": spiking.modulator.units}
+    if spiking.unit == "neurons":
+        counts["neurons"] = neurons
+    for key, count in counts.items():
+        if not is_power_of_two(count):
+            raise InputError(title, f"spiking.{key}", count, "on a grid it must be a power of two")
 
 
 def wiring(units: int, modulator: Modulator, generator: np.random.Generator) -> NDArray[np.float64]:

@@ -14,8 +14,13 @@ from ..plasticity import Control, Target
 from ..presentations import Presentations
 from ..weights import Weights
 from . import equations as eq
+from . import steps as st
+from .drawn import NOTHING, Drawn, stimulus
+from .grid import rounded
 from .populations import LayerPopulations, Populations
+from .single_neurons import single_neurons
 from .state import LayerState, State
+from .variants import Poisson
 
 Array = NDArray[np.float64]
 
@@ -42,6 +47,7 @@ class Model:
     stimulus: Any
     gaze: Any
     permutations: list[Any]
+    noise: list[Any]
     monitors: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -53,7 +59,11 @@ class Model:
     def assignments(
         self, state: State, weights: Weights, learn: bool, control: Control
     ) -> list[tuple[Any, str, Any]]:
-        """Return (group, variable, value) of all that differs from one call to the next."""
+        """Return (group, variable, value) of all that differs from one call to the next.
+
+        Weights are rounded to the grid, where there is one.
+        """
+        grid = self.populations.grid
         bound = min(control.bound, 1e300)  # the C++ program cannot read an infinite value
         values: list[tuple[Any, str, Any]] = [(self.input, "count", state.input_count)]
         for layer, model, held in zip(self.populations.layers, self.layers, state.layers, strict=True):
@@ -63,13 +73,13 @@ class Model:
             if layer.bias:
                 bias = weights[f"{layer.name}.bias"]
                 values += [
-                    (model.soma, "bias", bias),
+                    (model.soma, "bias", rounded(bias, grid)),
                     (model.soma, "eta_bias", eta),
                     (model.soma, "bound_bias", bound),
                 ]
             for target, synapses in model.synapses.items():
                 values += [
-                    (synapses, "w", weights[f"{layer.name}.{target}"].T.ravel()),
+                    (synapses, "w", rounded(weights[f"{layer.name}.{target}"], grid).T.ravel()),
                     (synapses, "eta", eta if target == "w_ff" else eta_pred),
                     (synapses, "bound", bound),
                 ]
@@ -102,16 +112,27 @@ def build(
     stream: Presentations,
     control: Control | None = None,
     steps: bool = False,
+    drawn: Drawn = NOTHING,
 ) -> Model:
     """Make the Brian2 objects of a network, to be run on the stream once the values are assigned.
 
+    ``drawn`` holds what is random in these populations, `neuroclapp.spiking.drawn`.
     With ``control.permutations`` the dendrites pass through a permutation of units. ``steps`` records every
     spike, dendrite, modulator and gamma in every time step, for looking at a few presentations.
     """
     timing = populations.timing
     period = timing.period * b2.second
     b2.defaultclock.dt = timing.dt * b2.second
-    stimulus = b2.TimedArray(stream.inputs, dt=period, name="stimulus")
+    step = timing.dt * b2.second
+    shown = b2.TimedArray(
+        stimulus(populations, stream, drawn),
+        dt=step if isinstance(populations.code, Poisson) else period,
+        name="stimulus",
+    )
+    noise = [
+        b2.TimedArray(each.reshape(-1, each.shape[-1]), dt=step, name=f"noise{n}")
+        for n, each in enumerate(drawn.thresholds)
+    ]
     gaze = b2.TimedArray(stream.sign.astype(float), dt=period, name="gaze")
     clock = {"steps": timing.steps, "steps_on": timing.steps_on, "release": timing.release}
 
@@ -121,14 +142,14 @@ def build(
         eq.INPUT,
         threshold=eq.SPIKE,
         reset=eq.RESET,
-        namespace={**clock, "neurons": unit.neurons, "stimulus": stimulus},
+        namespace={**clock, "neurons": unit.neurons, "stimulus": shown},
         name="input",
     )
     source.quantum = unit.quantum
-    source.run_regularly(eq.INPUT_TURN, dt=period, when="start", order=0)
-    source.run_regularly(eq.INPUT_STEP, when="groups")
+    source.run_regularly(st.input_turn(populations), dt=period, when="start", order=0)
+    source.run_regularly(st.input_step(populations), when="groups")
 
-    model = Model(populations, len(stream), None, source, [], stimulus, gaze, [])
+    model = Model(populations, len(stream), None, source, [], shown, gaze, [], noise)
     objects: list[Any] = [source]
     below = source
     for n, layer in enumerate(populations.layers):
@@ -138,7 +159,7 @@ def build(
                 control.permutations[:, n].astype(float), dt=period, name=f"permutation{n}"
             )
             model.permutations.append(permutation)
-        made, others = _layer(n, layer, below, populations, clock, gaze, permutation, period)
+        made, others = _layer(model, n, layer, below, clock, permutation, period)
         model.layers.append(made)
         objects += [made.soma, made.modulator, made.site, *made.synapses.values(), *others]
         below = made.soma
@@ -148,37 +169,41 @@ def build(
 
 
 def _layer(
+    model: Model,
     n: int,
     layer: LayerPopulations,
     below: Any,
-    populations: Populations,
     clock: Mapping[str, int],
-    gaze: Any,
     permutation: Any,
     period: Any,
 ) -> tuple[LayerModel, list[Any]]:
     """Make one layer: soma with its dendrites, modulator, release sites, and the synapses between them."""
-    plasticity, units = populations.plasticity, layer.soma.units
+    populations, permuted = model.populations, permutation is not None
+    plasticity, units, grid = populations.plasticity, layer.soma.units, populations.grid
     others: list[Any] = []
 
     events = {"learn": eq.LEARN}
-    if permutation is not None:
+    if permuted:
         events |= {"turn": "timestep(t, dt) % steps == 0", "recall": "timestep(t, dt) % steps == release + 1"}
+    namespace: dict[str, Any] = {**clock, "neurons": layer.soma.neurons, **st.constants(populations)}
+    if model.noise:
+        namespace["noise"] = model.noise[n]
     soma = b2.NeuronGroup(
         units,
-        eq.SOMA + (eq.BIAS if layer.bias else "") + (eq.INTACT if permutation is None else eq.PERMUTED),
+        st.soma(populations, layer.bias, permuted),
         threshold=eq.SPIKE,
-        reset=eq.RESET,
+        reset=st.soma_reset(populations),
         events=events,
-        namespace={**clock, "neurons": layer.soma.neurons},
+        namespace=namespace,
         name=f"soma{n}",
     )
     soma.quantum = layer.soma.quantum
-    turn = eq.SOMA_TURN + ("" if permutation is None else "apical = 0\nretro = 0\n")
-    soma.run_regularly(turn, dt=period, when="start", order=0)
-    soma.run_regularly((eq.BIAS_STEP if layer.bias else "") + eq.SOMA_STEP, when="groups")
+    soma.run_regularly(st.soma_turn(populations, permuted), dt=period, when="start", order=0)
+    soma.run_regularly(st.soma_step(populations, layer.bias, permuted), when="groups")
     if layer.bias:
-        soma.run_on_event("learn", eq.bias_learning(plasticity))
+        soma.run_on_event("learn", eq.bias_learning(plasticity, grid))
+    if populations.unit == "neurons":
+        others += single_neurons(str(n), soma, layer.soma, populations, namespace, layer.bias, period)
 
     modulator = b2.NeuronGroup(
         2 * layer.modulator.units,
@@ -197,7 +222,7 @@ def _layer(
     modulator.run_regularly(eq.MODULATOR_STEP, when="groups")
 
     site = b2.NeuronGroup(
-        2, eq.SITE, threshold=eq.SITE_SPIKE, namespace={**clock, "gaze": gaze}, name=f"site{n}"
+        2, eq.SITE, threshold=eq.SITE_SPIKE, namespace={**clock, "gaze": model.gaze}, name=f"site{n}"
     )
     site.polarity = [1.0, -1.0]
     site.baseline = layer.modulator.units * layer.modulator.tonic
@@ -238,12 +263,16 @@ def _layer(
             soma,
             delivers[target],
             on_post.get(target, {}),
-            eq.learning(plasticity, target),
+            eq.learning(plasticity, target, grid),
         )
     if permutation is not None:
         for name, event, text in (
             ("turned", "turn", "apical_post += held_pre * int(permutation(t, j) == i)"),
-            ("recalled", "recall", "retro_post += collected_pre * int(permutation(t, j) == i)"),
+            (
+                "recalled",
+                "recall",
+                f"retro_post += {eq.rounded('collected_pre', grid)} * int(permutation(t, j) == i)",
+            ),
         ):
             gather = b2.Synapses(
                 soma,

@@ -21,11 +21,15 @@ One presentation, in time steps of ``dt`` (steps 0, 1, ..., ``steps - 1``):
 From the release on units are silent: what a saturated unit has not yet sent by then is lost.
 A unit's activity is ``count * quantum``; its net charge is ``(count + v - 1/2) * quantum``, and the slope
 rho' is 1 where that is positive.
+
+Other neurons, input codes and dendrites are values (`neuroclapp.spiking.variants`). Neurons of a unit that
+are simulated one by one each integrate ``charge / neurons``; the unit's v is then
+``1/2 + sum_i (v_i - start_i)``. With ``grid`` all sums are exact (`neuroclapp.spiking.grid`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +39,7 @@ from pydantic.dataclasses import dataclass as description
 from ..catalog import DESCRIPTION
 from ..plasticity import Plasticity
 from ..units import Seconds
+from .variants import Code, Dendrite, IntegrateAndFire, Neuron, Plateau, Regular, Unit
 
 
 @description(frozen=True, config=DESCRIPTION)
@@ -120,9 +125,17 @@ class LayerPopulations:
 
 @dataclass(frozen=True)
 class Populations:
-    """A spiking network without its weights, which stay in rate units (`neuroclapp.weights`)."""
+    """A spiking network without its weights, which stay in rate units (`neuroclapp.weights`).
+
+    ``grid``: the step of the grid that weights lie on, or None.
+    """
 
     timing: Timing
     input: Population
     layers: tuple[LayerPopulations, ...]
     plasticity: Plasticity
+    neuron: Neuron = field(default_factory=IntegrateAndFire)
+    unit: Unit = "packet"
+    code: Code = field(default_factory=Regular)
+    dendrite: Dendrite = field(default_factory=Plateau)
+    grid: float | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,20 +19,12 @@ from ..errors import RunError
 from ..plasticity import Control
 from ..presentations import Presentations
 from ..weights import Weights
+from .drawn import NOTHING, Drawn, blank, check, stimulus
 from .populations import Populations
 from .standalone import Program, brian2
-from .state import LayerRecord, Record, State, rest
+from .state import LayerRecord, Record, State, Stretch, rest
 
 Runtime = Literal["numpy", "cython"]
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """What one stretch leaves: the record of its presentations, the weights and the state at its end."""
-
-    record: Record
-    weights: Weights
-    state: State
 
 
 class CompiledNetwork:
@@ -51,9 +42,11 @@ class CompiledNetwork:
         from . import model
 
         self.populations, self.stretch, self.permutable = populations, stretch, permutable
-        blank = _blank(populations, stretch)
         self._model = model.build(
-            populations, blank, Control(_identity(populations, stretch)) if permutable else None
+            populations,
+            _blank(populations, stretch),
+            Control(_identity(populations, stretch)) if permutable else None,
+            drawn=blank(populations, stretch),
         )
         for owner, name, value in self._model.assignments(
             rest(populations), _no_weights(populations), True, Control()
@@ -70,15 +63,20 @@ class CompiledNetwork:
         state: State,
         learn: bool = True,
         control: Control | None = None,
+        drawn: Drawn = NOTHING,
     ) -> Stretch:
-        """Run the presentations of ``stream``, at most ``stretch`` of them."""
+        """Run the presentations of ``stream``, at most ``stretch`` of them; ``drawn`` is what is random."""
         control = control or Control()
+        check(self.populations, stream, drawn)
         padded = _padded(stream, self.stretch, self.populations)
         arguments: dict[Any, Any] = {
             getattr(owner, name): value
             for owner, name, value in self._model.assignments(state, weights, learn, control)
         }
-        arguments[self._model.stimulus] = padded.inputs
+        filled_in = drawn.padded(self.stretch)
+        arguments[self._model.stimulus] = stimulus(self.populations, padded, filled_in)
+        for noise, thresholds in zip(self._model.noise, filled_in.thresholds, strict=True):
+            arguments[noise] = thresholds.reshape(-1, thresholds.shape[-1])
         arguments[self._model.gaze] = padded.sign.astype(float)
         if self.permutable:
             shown = np.zeros(0) if control.permutations is None else control.permutations
@@ -103,6 +101,7 @@ def run_steps(
     control: Control | None = None,
     steps: bool = True,
     target: Runtime = "numpy",
+    drawn: Drawn = NOTHING,
 ) -> tuple[Stretch, Any]:
     """Run presentations without compiling a program, and return also the `Model` with its monitors.
 
@@ -114,7 +113,8 @@ def run_steps(
     b2.set_device("runtime")
     b2.prefs.codegen.target = target
     control = control or Control()
-    made = model.build(populations, stream, control, steps)
+    check(populations, stream, drawn)
+    made = model.build(populations, stream, control, steps, drawn)
     for owner, name, value in made.assignments(state or rest(populations), weights, learn, control):
         setattr(owner, name, value)
     made.network.run(made.duration, namespace={})
@@ -136,6 +136,7 @@ def run_all(
     start: int = 0,
     state: State | None = None,
     after: Callable[[int, Stretch], object] = lambda done, stretch: None,
+    drawn: Drawn = NOTHING,
 ) -> tuple[Weights, State]:
     """Run a whole stream stretch by stretch; ``after(done, stretch)`` receives each one's result."""
     state = state or rest(network.populations)
@@ -143,7 +144,7 @@ def run_all(
     for first, part in stretches(stream, network.stretch, start):
         shown = None if control.permutations is None else control.permutations[first : first + len(part)]
         here = Control(shown, control.always_open, control.bound)
-        stretch = network.run(part, weights, state, learn, here)
+        stretch = network.run(part, weights, state, learn, here, drawn[first : first + len(part)])
         weights, state = stretch.weights, stretch.state
         after(first + len(part), stretch)
     return weights, state

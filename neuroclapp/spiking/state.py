@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..weights import Weights
 from .populations import Populations
 
 Array = NDArray[np.float64]
@@ -48,6 +49,15 @@ class Record:
 
     input_count: Array
     layers: list[LayerRecord]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What a stretch of presentations leaves: their record, the weights and the state at its end."""
+
+    record: Record
+    weights: Weights
+    state: State
 
 
 def rest(populations: Populations) -> State:

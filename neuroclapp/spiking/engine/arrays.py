@@ -1,0 +1,91 @@
+"""One interface to numpy and torch: the few functions that the engine needs and that they spell differently.
+
+All else (arithmetic, ``@``, ``clip``, ``sum``, ``reshape``, ``swapaxes``) is spelled alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Library = Literal["numpy", "torch"]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Arrays of float64 on a ``device``: numpy's, or torch's on a processor or a GPU."""
+
+    library: Any
+    device: str = "cpu"
+
+    @property
+    def is_numpy(self) -> bool:
+        return self.library is np
+
+    def array(self, values: ArrayLike, kind: type = np.float64) -> Any:
+        """Return a copy of numpy's ``values`` here."""
+        copy: NDArray = np.array(values, dtype=kind, order="C")
+        return copy if self.is_numpy else self.library.from_numpy(copy).to(self.device)
+
+    def numpy(self, array: Any) -> NDArray[np.float64]:
+        """Return an array as numpy's."""
+        return array if self.is_numpy else array.cpu().numpy()
+
+    def full(self, shape: tuple[int, ...], value: float) -> Any:
+        """Return a new array filled with a value."""
+        if self.is_numpy:
+            return np.full(shape, value)
+        return self.library.full(shape, value, dtype=self.library.float64, device=self.device)
+
+    def floor(self, array: Any) -> Any:
+        return self.library.floor(array)
+
+    def number(self, condition: Any) -> Any:
+        """Return 1.0 where a condition holds, else 0.0."""
+        return condition.astype(np.float64) if self.is_numpy else condition.double()
+
+    def joined(self, parts: list[Any], axis: int) -> Any:
+        """Return arrays joined along an axis that they have."""
+        return np.concatenate(parts, axis) if self.is_numpy else self.library.cat(parts, axis)
+
+    def stacked(self, parts: list[Any], axis: int) -> Any:
+        """Return arrays joined along a new axis."""
+        return self.library.stack(parts, axis)
+
+    def picked(self, array: Any, index: Any | None) -> Any:
+        """Return ``array[b, index[b, j]]`` (batch, units); None picks all in their order."""
+        if index is None:
+            return array
+        return np.take_along_axis(array, index, 1) if self.is_numpy else array.gather(1, index)
+
+    def rounded(self, array: Any, step: float | None) -> Any:
+        """Round to multiples of ``step``, as `neuroclapp.spiking.grid.rounded` does."""
+        return array if step is None else self.floor(array / step + 0.5) * step
+
+    def round_in_place(self, array: Any, step: float | None) -> None:
+        """Round an array itself to multiples of ``step``."""
+        if step is not None:
+            array /= step
+            array += 0.5
+            self.library.floor(array, out=array)
+            array *= step
+
+    def product(self, w: Any, x: Any) -> Any:
+        """Return ``W x`` for ``x`` (batch, pre) or (batch, steps, pre), ``w`` (post, pre) or one for each."""
+        if w.ndim == 2:
+            return (x.reshape(-1, x.shape[-1]) @ w.T).reshape(*x.shape[:-1], len(w))
+        if x.ndim == 2:
+            return (w @ x[:, :, None])[:, :, 0]
+        return x @ w.swapaxes(1, 2)
+
+
+def arrays(library: Library, device: str | None = None) -> Arrays:
+    """Return the interface to a library; torch takes a GPU where there is one, unless ``device`` is given."""
+    if library == "numpy":
+        return Arrays(np)
+    import torch
+
+    return Arrays(torch, device or ("cuda" if torch.cuda.is_available() else "cpu"))

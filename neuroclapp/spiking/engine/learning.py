@@ -1,0 +1,104 @@
+"""The engine's rendering of modulator and rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...plasticity import Factor, Rule
+from ..populations import LayerPopulations, Populations
+from .arrays import Arrays
+from .dendrites import collected
+from .responding import Activity
+
+Array = NDArray[np.float64]
+
+
+def released(
+    xp: Arrays, layer: LayerPopulations, coincidences: Any, sign: Array, always_open: NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """Return gamma (batch,) and the spikes of both halves of the modulator, fixation first (batch, 2).
+
+    ``coincidences`` (batch, units): d_j z_j as the modulator heard it; ``sign``, ``always_open`` (batch,).
+    """
+    m = layer.modulator
+    evidence = xp.numpy(xp.product(xp.array(layer.listens), coincidences)).reshape(-1, 2, m.units)
+    stagger = (np.arange(m.units) + 0.5) / m.units
+    charge = m.tonic + stagger + m.resolution * (1 + np.array([[-1.0], [1.0]]) * evidence)
+    total = np.clip(np.floor(charge), 0, m.burst).sum(-1)
+    opens = (total > m.units * m.tonic) | always_open[:, None]
+    return np.where(sign > 0, opens[:, 0] * 1.0, np.where(sign < 0, opens[:, 1] * -1.0, 0.0)), total
+
+
+def retro(xp: Arrays, populations: Populations, layer: LayerPopulations, w: Mapping[str, Any], z: Any) -> Any:
+    """Return what the retro dendrite has at the end (batch, units): W_retro z, W_pred^T z, 0 if blocked."""
+    feedback = populations.plasticity.prediction.feedback
+    if feedback == "blocked":
+        return xp.full((len(z), layer.soma.units), 0.0)
+    matrix = w[f"{layer.name}.w_retro"] if feedback == "split" else w[f"{layer.name}.w_pred"].swapaxes(-1, -2)
+    return xp.rounded(collected(xp, populations, matrix, z), populations.grid)
+
+
+def factors(now: Activity, context: Activity, held: Any, retro: Any) -> dict[Factor, Any]:
+    """Return what is present at the synapses of a layer at the release, each (batch, units)."""
+    return {
+        Factor("x", "sample"): now.x,
+        Factor("x", "context"): context.x,
+        Factor("z", "sample"): now.z,
+        Factor("z", "context"): context.z,
+        Factor("rho", "sample"): now.rho,
+        Factor("rho", "context"): context.rho,
+        Factor("d", "sample"): held,
+        Factor("r", "sample"): retro,
+    }
+
+
+def learn(
+    xp: Arrays,
+    populations: Populations,
+    layer: LayerPopulations,
+    w: Mapping[str, Any],
+    present: Mapping[Factor, Any],
+    gamma: Array,
+    bound: Array,
+) -> None:
+    """Change a layer's weights (batch, post, pre) themselves, of the simulations whose gate is open.
+
+    ``gamma`` and ``bound`` (batch,); weights are rounded to the grid, then clipped to the bound.
+    """
+    is_open = np.flatnonzero(gamma)
+    chosen: Any = slice(None) if len(is_open) == len(gamma) else xp.array(is_open, np.int64)
+    here = {factor: value[chosen] for factor, value in present.items()}
+    for rule in populations.plasticity.rules:
+        weights = w.get(f"{layer.name}.{rule.target}")
+        if weights is None:
+            continue
+        eta = layer.eta if rule.target in ("w_ff", "bias") else layer.eta_pred
+        changed = weights if len(is_open) == len(gamma) else weights[chosen]
+        changed += _change(xp, rule, here, xp.array(eta * gamma[is_open]))
+        xp.round_in_place(changed, populations.grid)
+        if np.isfinite(bound).any():
+            most = xp.array(bound[is_open]).reshape(-1, *(1,) * (changed.ndim - 1))
+            changed = changed.clip(-most, most)
+        if changed is not weights:
+            weights[chosen] = changed
+
+
+def _change(xp: Arrays, rule: Rule, here: Mapping[Factor, Any], scale: Any) -> Any:
+    """Return a weight's change (batch, post, pre), or a bias's (batch, post): Eqs. 3, 4, 13 and 14.
+
+    The sum of products ``coefficient * post factors * pre factors``, times ``scale`` = eta gamma (batch,).
+    """
+    posts, pres = [], []
+    for product in rule.products:
+        post = product.coefficient * scale[:, None]
+        for factor in product.post:
+            post = post * here[factor]
+        posts.append(post)
+        pres += [here[factor] for factor in product.pre]
+    if not pres:
+        return sum(posts[1:], posts[0])
+    return xp.stacked(posts, 2) @ xp.stacked(pres, 1)

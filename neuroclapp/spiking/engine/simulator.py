@@ -1,0 +1,156 @@
+"""The engine: simulations of `Populations` side by side, presentation by presentation.
+
+Within a presentation weights stand still and spikes go up only. So a layer's charges in all time steps are
+one matrix product, and dendrites and modulators follow from the packets. There are two kinds of batches:
+
+- learning: simulations side by side, each with its stream, its weights and its state;
+- without learning: presentations of one stream side by side, since membranes start afresh in each; all that
+  a presentation takes over is ``W_pred c``, which the one before it leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...plasticity import Control
+from ...presentations import Presentations
+from ...weights import Weights
+from ..drawn import NOTHING, Drawn, check
+from ..grid import rounded
+from ..populations import Populations
+from ..state import LayerRecord, LayerState, Record, State, Stretch, rest
+from .arrays import Arrays, Library, arrays
+from .dendrites import met
+from .learning import factors, learn, released, retro
+from .responding import Activity, remembered, respond
+from .shown import Shown, Simulation, shown
+
+Array = NDArray[np.float64]
+
+
+class Engine:
+    """A simulator of ``populations`` in numpy or torch (on a GPU where there is one, or on ``device``).
+
+    Without learning, ``at_once`` presentations are simulated side by side; they take some 24 bytes for each
+    time step and unit.
+    """
+
+    def __init__(
+        self,
+        populations: Populations,
+        library: Library = "numpy",
+        device: str | None = None,
+        at_once: int = 64,
+    ) -> None:
+        self.populations, self.at_once = populations, at_once
+        self.xp: Arrays = arrays(library, device)
+
+    def run(
+        self,
+        stream: Presentations,
+        weights: Weights,
+        state: State | None = None,
+        learn: bool = True,
+        control: Control | None = None,
+        drawn: Drawn = NOTHING,
+    ) -> Stretch:
+        """Run one simulation, like `neuroclapp.spiking.simulation.CompiledNetwork.run`."""
+        one = Simulation(stream, weights, state, control or Control(), drawn)
+        return self.run_many([one])[0] if learn else self._without_learning(one)
+
+    def run_many(self, simulations: Sequence[Simulation]) -> list[Stretch]:
+        """Let simulations learn side by side; raises ValueError unless their streams are of one length."""
+        lengths = sorted({len(each.stream) for each in simulations})
+        if len(lengths) != 1:
+            raise ValueError(f"simulations side by side need streams of one length, not {lengths}")
+        for each in simulations:
+            check(self.populations, each.stream, each.drawn)
+        xp, populations = self.xp, self.populations
+        names = list(simulations[0].weights)
+        w = {name: self._on_grid(np.stack([each.weights[name] for each in simulations])) for name in names}
+        bound = np.array([each.control.bound for each in simulations])
+        before = remembered(xp, populations, [each.state or rest(populations) for each in simulations])
+        kept = [_Kept() for _ in simulations]
+        for n in range(lengths[0]):
+            batch = shown(xp, populations, simulations, slice(n, n + 1))
+            found = respond(xp, populations, w, batch.packets, batch.noise)
+            left = [xp.numpy(batch.packets.sum(1))]
+            for index, layer in enumerate(populations.layers):
+                (z, now), context = found[index], before[index]
+                held, gamma, total = self._release(index, z, context.next_held, batch)
+                if gamma.any():
+                    r = xp.picked(retro(xp, populations, layer, w, z), batch.picks[index])
+                    learn(xp, populations, layer, w, factors(now, context, held, r), gamma, bound)
+                left += [xp.numpy(now.count), xp.numpy(now.v), gamma, total]
+                before[index] = now
+            for number, one in enumerate(kept):
+                one.add([array[number : number + 1] for array in left])
+        return [
+            Stretch(
+                each.record(),
+                Weights({name: xp.numpy(array)[number] for name, array in w.items()}),
+                self._state(each, before, number),
+            )
+            for number, each in enumerate(kept)
+        ]
+
+    def _without_learning(self, one: Simulation) -> Stretch:
+        """Run the presentations of one stream side by side, ``at_once`` of them."""
+        check(self.populations, one.stream, one.drawn)
+        xp, populations = self.xp, self.populations
+        w = {name: self._on_grid(array) for name, array in one.weights.items()}
+        before = remembered(xp, populations, [one.state or rest(populations)])
+        kept = _Kept()
+        for first in range(0, len(one.stream), self.at_once):
+            batch = shown(xp, populations, [one], slice(first, first + self.at_once))
+            found = respond(xp, populations, w, batch.packets, batch.noise)
+            left = [xp.numpy(batch.packets.sum(1))]
+            for index, (z, now) in enumerate(found):
+                held = xp.joined([before[index].next_held[-1:], now.next_held[:-1]], 0)
+                _, gamma, total = self._release(index, z, held, batch)
+                left += [xp.numpy(now.count), xp.numpy(now.v), gamma, total]
+                before[index] = now
+            kept.add(left)
+        weights = Weights({name: rounded(array, populations.grid) for name, array in one.weights.items()})
+        return Stretch(kept.record(), weights, self._state(kept, before, -1))
+
+    def _release(self, index: int, z: Any, next_held: Any, batch: Shown) -> tuple[Any, Array, Array]:
+        """Return what dendrites hold at the release (batch, units), gamma, and the modulators' spikes."""
+        held = self.xp.picked(self.xp.rounded(next_held, self.populations.grid), batch.picks[index])
+        coincidences, held = met(self.xp, self.populations, held, z)
+        layer = self.populations.layers[index]
+        gamma, total = released(self.xp, layer, coincidences, batch.sign, batch.always_open)
+        return held, gamma, total
+
+    def _on_grid(self, weights: Array) -> Any:
+        return self.xp.array(rounded(weights, self.populations.grid))
+
+    def _state(self, kept: _Kept, last: Sequence[Activity], number: int) -> State:
+        """Return the state of a simulation at the end: ``number`` in the batch."""
+        names = ("count", "v", "next_held")
+        layers = [
+            LayerState(*(self.xp.numpy(getattr(layer, name))[number].copy() for name in names))
+            for layer in last
+        ]
+        return State(kept.parts[-1][0][-1], layers)
+
+
+class _Kept:
+    """What presentations leave, part by part: input counts, then count, v, gamma and total of each layer."""
+
+    def __init__(self) -> None:
+        self.parts: list[list[Array]] = []
+
+    def add(self, left: list[Array]) -> None:
+        self.parts.append(left)
+
+    def record(self) -> Record:
+        inputs, *others = (np.concatenate(each) for each in zip(*self.parts, strict=True))
+        layers = [others[first : first + 4] for first in range(0, len(others), 4)]
+        return Record(
+            inputs, [LayerRecord(count, count + v - 0.5, gamma, total) for count, v, gamma, total in layers]
+        )

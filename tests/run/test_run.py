@@ -14,6 +14,7 @@ from neuroclapp.cli import main
 from neuroclapp.plasticity import Control
 from neuroclapp.run.directory import RunDirectory
 from neuroclapp.run.simulate import _learn
+from neuroclapp.spiking.drawn import NOTHING
 from neuroclapp.spiking.state import rest
 
 pytest.importorskip("brian2")
@@ -201,8 +202,8 @@ class Uncompiled:
     def __init__(self, populations, stretch):
         self.populations, self.stretch = populations, stretch
 
-    def run(self, stream, weights, state, learn=True, control=None):
-        return run_steps(self.populations, stream, weights, state, learn, control, steps=False)[0]
+    def run(self, stream, weights, state, learn=True, control=None, drawn=NOTHING):
+        return run_steps(self.populations, stream, weights, state, learn, control, False, drawn=drawn)[0]
 
 
 def test_learning_goes_on_to_the_same_bits_after_it_was_stopped(experiment, tmp_path):

@@ -9,9 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 
 Library = Literal["numpy", "torch"]
+
+#: Share of packets that are not 0 below which a product goes from event to event.
+SPARSE = 0.1
+#: Numbers that a processor's cache holds while several operations go over them.
+CACHED = 2**16
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,10 @@ class Arrays:
         """Return a copy of numpy's ``values`` here."""
         copy: NDArray = np.array(values, dtype=kind, order="C")
         return copy if self.is_numpy else self.library.from_numpy(copy).to(self.device)
+
+    def shared(self, weights: NDArray) -> Any:
+        """Return a copy of weights (post, pre) that is read by presynaptic unit."""
+        return self.array(weights.T).T
 
     def numpy(self, array: Any) -> NDArray[np.float64]:
         """Return an array as numpy's."""
@@ -80,6 +90,21 @@ class Arrays:
         if x.ndim == 2:
             return (w @ x[:, :, None])[:, :, 0]
         return x @ w.swapaxes(1, 2)
+
+    def heard(self, w: Any, packets: Any) -> Any:
+        """Return ``W packets`` (batch, steps, post); with `shared` weights numpy skips silence."""
+        if self.is_numpy and w.ndim == 2:
+            flat = packets.reshape(-1, packets.shape[-1])
+            if np.count_nonzero(flat) < SPARSE * flat.size:
+                return (scipy.sparse.csr_array(flat) @ w.T).reshape(*packets.shape[:-1], -1)
+        return self.product(w, packets)
+
+    def blocks(self, shape: tuple[int, ...]) -> list[slice]:
+        """Return the parts of the second axis to work on one after the other, small enough for the cache."""
+        if self.device != "cpu":
+            return [slice(None)]
+        rows = max(1, CACHED * shape[1] // max(1, int(np.prod(shape))))
+        return [slice(first, first + rows) for first in range(0, shape[1], rows)]
 
 
 def arrays(library: Library, device: str | None = None) -> Arrays:

@@ -10,33 +10,33 @@ from ..variants import Decaying
 from .arrays import Arrays
 
 
-def collected(xp: Arrays, populations: Populations, w: Any, z: Any) -> Any:
+def collected(xp: Arrays, populations: Populations, w: Any, packets: Any, quantum: float) -> Any:
     """Return ``W z`` as a dendrite has it at a presentation's end (batch, units).
 
-    ``z`` (batch, steps, pre): packets times quantum. A plateau holds all of it; else it decays on the way.
+    ``packets`` (batch, steps, pre), spikes worth ``quantum``. A plateau holds all; else it decays on the way.
     """
     remain = _remain(populations)
     if remain is None:
-        return xp.product(w, z.sum(1))
-    arriving = xp.product(w, z)
-    charge = xp.full((len(z), arriving.shape[-1]), 0.0)
-    for step in range(z.shape[1]):
+        return xp.product(w, packets.sum(1) * quantum)
+    arriving = xp.heard(w, packets) * quantum
+    charge = xp.full((len(packets), arriving.shape[-1]), 0.0)
+    for step in range(packets.shape[1]):
         charge = xp.rounded(charge * remain, populations.grid) + arriving[:, step]
     return charge
 
 
-def met(xp: Arrays, populations: Populations, held: Any, z: Any) -> tuple[Any, Any]:
+def met(xp: Arrays, populations: Populations, held: Any, packets: Any, quantum: float) -> tuple[Any, Any]:
     """Return coincidences, the sum over steps of ``held * z`` (batch, units), and what is held at the end.
 
-    ``held`` (batch, units) at the presentation's start, ``z`` (batch, steps, units).
+    ``held`` (batch, units) at the presentation's start, ``packets`` (batch, steps, units).
     """
     remain = _remain(populations)
     if remain is None:
-        return held * z.sum(1), held
+        return held * (packets.sum(1) * quantum), held
     coincidences = held * 0.0
-    for step in range(z.shape[1]):
+    for step in range(packets.shape[1]):
         held = xp.rounded(held * remain, populations.grid)
-        coincidences = coincidences + held * z[:, step]
+        coincidences = coincidences + held * (packets[:, step] * quantum)
     return coincidences, held
 
 

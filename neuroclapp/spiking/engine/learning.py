@@ -33,13 +33,15 @@ def released(
     return np.where(sign > 0, opens[:, 0] * 1.0, np.where(sign < 0, opens[:, 1] * -1.0, 0.0)), total
 
 
-def retro(xp: Arrays, populations: Populations, layer: LayerPopulations, w: Mapping[str, Any], z: Any) -> Any:
+def retro(
+    xp: Arrays, populations: Populations, layer: LayerPopulations, w: Mapping[str, Any], packets: Any
+) -> Any:
     """Return what the retro dendrite has at the end (batch, units): W_retro z, W_pred^T z, 0 if blocked."""
     feedback = populations.plasticity.prediction.feedback
     if feedback == "blocked":
-        return xp.full((len(z), layer.soma.units), 0.0)
+        return xp.full((len(packets), layer.soma.units), 0.0)
     matrix = w[f"{layer.name}.w_retro"] if feedback == "split" else w[f"{layer.name}.w_pred"].swapaxes(-1, -2)
-    return xp.rounded(collected(xp, populations, matrix, z), populations.grid)
+    return xp.rounded(collected(xp, populations, matrix, packets, layer.soma.quantum), populations.grid)
 
 
 def factors(now: Activity, context: Activity, held: Any, retro: Any) -> dict[Factor, Any]:
@@ -72,25 +74,29 @@ def learn(
     is_open = np.flatnonzero(gamma)
     chosen: Any = slice(None) if len(is_open) == len(gamma) else xp.array(is_open, np.int64)
     here = {factor: value[chosen] for factor, value in present.items()}
+    most = xp.array(bound[is_open]) if np.isfinite(bound).any() else None
     for rule in populations.plasticity.rules:
         weights = w.get(f"{layer.name}.{rule.target}")
         if weights is None:
             continue
         eta = layer.eta if rule.target in ("w_ff", "bias") else layer.eta_pred
-        changed = weights if len(is_open) == len(gamma) else weights[chosen]
-        changed += _change(xp, rule, here, xp.array(eta * gamma[is_open]))
-        xp.round_in_place(changed, populations.grid)
-        if np.isfinite(bound).any():
-            most = xp.array(bound[is_open]).reshape(-1, *(1,) * (changed.ndim - 1))
-            changed = changed.clip(-most, most)
-        if changed is not weights:
-            weights[chosen] = changed
+        posts, pres = _traces(rule, here, xp.array(eta * gamma[is_open]))
+        for rows in xp.blocks(weights.shape):
+            part = weights[chosen, rows]
+            for number, post in enumerate(posts):
+                part += post[:, rows, None] * pres[number][:, None] if pres else post[:, rows]
+            xp.round_in_place(part, populations.grid)
+            if most is not None:
+                limit = most.reshape(-1, *(1,) * (part.ndim - 1))
+                part = part.clip(-limit, limit)
+            weights[chosen, rows] = part
 
 
-def _change(xp: Arrays, rule: Rule, here: Mapping[Factor, Any], scale: Any) -> Any:
-    """Return a weight's change (batch, post, pre), or a bias's (batch, post): Eqs. 3, 4, 13 and 14.
+def _traces(rule: Rule, here: Mapping[Factor, Any], scale: Any) -> tuple[list[Any], list[Any]]:
+    """Return the two sides of each product of a rule (batch, post) and (batch, pre); a bias has no second.
 
-    The sum of products ``coefficient * post factors * pre factors``, times ``scale`` = eta gamma (batch,).
+    Eqs. 3, 4, 13 and 14: a weight changes by the sum over products of post times pre. The post side holds the
+    product's coefficient and ``scale`` = eta gamma (batch,).
     """
     posts, pres = [], []
     for product in rule.products:
@@ -99,6 +105,4 @@ def _change(xp: Arrays, rule: Rule, here: Mapping[Factor, Any], scale: Any) -> A
             post = post * here[factor]
         posts.append(post)
         pres += [here[factor] for factor in product.pre]
-    if not pres:
-        return sum(posts[1:], posts[0])
-    return xp.stacked(posts, 2) @ xp.stacked(pres, 1)
+    return posts, pres

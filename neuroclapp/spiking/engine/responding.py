@@ -30,7 +30,7 @@ class Activity:
 def respond(
     xp: Arrays, populations: Populations, w: Mapping[str, Any], packets: Any, noise: Sequence[Any]
 ) -> list[tuple[Any, Activity]]:
-    """Return of each layer ``z`` by time step (batch, steps, units), and its activity.
+    """Return of each layer its packets (batch, steps, units), and its activity.
 
     ``packets`` (batch, steps, inputs). Weights (post, pre) are shared by the batch, (batch, post, pre) not.
     """
@@ -38,14 +38,15 @@ def respond(
     x = packets.sum(1) * below.quantum
     for n, layer in enumerate(populations.layers):
         soma = layer.soma
-        drive = xp.product(w[f"{layer.name}.w_ff"], packets) * (below.quantum / soma.quantum)
+        drive = xp.heard(w[f"{layer.name}.w_ff"], packets)
+        if below.quantum != soma.quantum:
+            drive *= below.quantum / soma.quantum
         bias = None
         if layer.bias:
             bias = xp.rounded(w[f"{layer.name}.bias"] / (soma.quantum * timing.steps_on), populations.grid)
         packets, v = soma_packets(xp, populations, soma, drive, bias, noise[n] if noise else None)
-        z, count = packets * soma.quantum, packets.sum(1)
-        next_held = collected(xp, populations, w[f"{layer.name}.w_pred"], z)
-        found.append((z, _activity(xp, layer, x, count, v, next_held)))
+        next_held = collected(xp, populations, w[f"{layer.name}.w_pred"], packets, soma.quantum)
+        found.append((packets, _activity(xp, layer, x, packets.sum(1), v, next_held)))
         x, below = found[-1][1].z, soma
     return found
 

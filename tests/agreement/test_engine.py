@@ -89,11 +89,9 @@ def test_presentations_side_by_side_are_like_one_after_the_other(name):
     shown, weights = stream(11), initial(net)
     drawn = draw(made, shown, np.random.default_rng(1))
     expected = Engine(still).run(shown, weights, drawn=drawn)
-    for at_once in (1, 4, 64):
-        assert (
-            mismatches(Engine(made, at_once=at_once).run(shown, weights, None, False, None, drawn), expected)
-            == 0
-        )
+    for library, at_once, threads in (("numpy", 1, 1), ("numpy", 4, 2), ("torch", 5, 1), ("numpy", None, 2)):
+        engine = Engine(made, library, "cpu", at_once, threads)
+        assert mismatches(engine.run(shown, weights, learn=False, drawn=drawn), expected) == 0
 
 
 @pytest.mark.parametrize("name", list(VALUES))

@@ -15,13 +15,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RunError
+from ..errors import InputError, RunError
 from ..plasticity import Control
 from ..presentations import Presentations
 from ..weights import Weights
 from .drawn import NOTHING, Drawn, blank, check, stimulus
 from .populations import Populations
-from .standalone import Program, brian2
+from .standalone import Program, brian2, longest
 from .state import LayerRecord, Record, State, Stretch, rest
 
 Runtime = Literal["numpy", "cython"]
@@ -37,7 +37,15 @@ class CompiledNetwork:
     def __init__(
         self, populations: Populations, stretch: int, folder: Path, permutable: bool = False
     ) -> None:
-        began = time.monotonic()
+        began, timing = time.monotonic(), populations.timing
+        most = longest(timing.period, timing.steps, timing.dt, stretch)
+        if stretch > most:
+            raise InputError(
+                "CompiledNetwork",
+                "stretch",
+                stretch,
+                f"must be at most {most}: Brian2's clocks part after that",
+            )
         self._program = Program(folder)
         from . import model
 

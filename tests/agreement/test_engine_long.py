@@ -13,12 +13,12 @@ from agreement.test_engine import mismatches, opens_and_learns
 from neuroclapp.experiment import load_experiment
 from neuroclapp.presentations import generator
 from neuroclapp.run.directory import RunDirectory
-from neuroclapp.spiking.drawn import draw
+from neuroclapp.spiking.drawn import NOTHING, draw
 from neuroclapp.spiking.engine import Engine
-from neuroclapp.spiking.state import rest
+from neuroclapp.spiking.state import Stretch, join
 
 pytest.importorskip("brian2")
-from neuroclapp.spiking.simulation import CompiledNetwork, run_steps
+from neuroclapp.spiking.simulation import CompiledNetwork, run_all, run_steps
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -33,6 +33,16 @@ def threads():
 
     yield use
     use(0)
+
+
+def compiled(folder, made, shown, weights, drawn=NOTHING):
+    """Compile a program and run the stream in stretches of 500."""
+    records = []
+    network = CompiledNetwork(made, 500, folder / "build")
+    after, state = run_all(
+        network, shown, weights, drawn=drawn, after=lambda done, stretch: records.append(stretch.record)
+    )
+    return Stretch(join(records), after, state)
 
 
 def assert_identical(what, found, expected, before):
@@ -53,8 +63,7 @@ def test_the_quickstart_on_a_grid(tmp_path, threads, openmp):
     shown = run.stream(0)[:5000]
     weights = experiment.initial.draw(run.network, generator(0, "weights"))
     threads(openmp)
-    compiled = CompiledNetwork(run.populations, len(shown), tmp_path / "build")
-    found = compiled.run(shown, weights, rest(run.populations))
+    found = compiled(tmp_path, run.populations, shown, weights)
     assert_identical(f"C++, {openmp} threads", found, Engine(run.populations).run(shown, weights), weights)
 
 
@@ -64,8 +73,7 @@ def test_every_value_in_a_compiled_program(tmp_path, threads, name):
     made, weights, shown = spiking_network(net, VALUES[name], 0.02), initial(net), stream(3000)
     drawn = draw(made, shown, np.random.default_rng(1))
     threads(0)
-    compiled = CompiledNetwork(made, len(shown), tmp_path / "build")
-    found = compiled.run(shown, weights, rest(made), drawn=drawn)
+    found = compiled(tmp_path, made, shown, weights, drawn)
     assert_identical(f"C++, {name}", found, Engine(made).run(shown, weights, drawn=drawn), weights)
 
 

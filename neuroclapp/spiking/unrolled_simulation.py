@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from . import equations as eq
-from .standalone import Program
+from .standalone import Program, longest
 from .unrolled import ON_OFF, Array, LayerInTime, Unrolled, connections
 from .windows import Windows
 
@@ -42,13 +42,17 @@ class CompiledEncoder:
     """
 
     def __init__(self, unrolled: Unrolled, presentations: int, folder: Path) -> None:
-        began = time.monotonic()
+        began, timing = time.monotonic(), unrolled.timing
+        most = longest(timing.period, timing.steps, timing.dt, presentations)
+        if presentations > most:
+            allowed = f"must be at most {most}: Brian2's clocks part after that"
+            raise InputError("CompiledEncoder", "presentations", presentations, allowed)
         self.presentations, self._shape = presentations, _shape(unrolled)
         self._program = Program(folder)
         self._build(unrolled)
         for owner, name, value in self._assignments(unrolled):
             setattr(owner, name, value)
-        timing, b2 = unrolled.timing, self._program.b2
+        b2 = self._program.b2
         self._network.run((presentations * timing.period + timing.dt) * b2.second)
         self._program.compile()
         self.build_seconds = time.monotonic() - began

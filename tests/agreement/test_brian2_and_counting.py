@@ -49,3 +49,9 @@ def test_brian2_counts_like_the_simulator(tmp_path):
             np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(InputError, match="runs at most 11"):
         network.run(unrolled, windows(unrolled, samples, [0] * 12))
+
+
+def test_more_presentations_than_brian2s_clocks_bear_are_refused(tmp_path):
+    """Its C++ programs take times as equal that differ by less than 1e-14 s: after 64 s two floats do not."""
+    with pytest.raises(InputError, match="clocks part"):
+        CompiledEncoder(encoder(1, 0), 100_000, tmp_path)

@@ -89,5 +89,26 @@ def test_a_layer_that_cannot_be_says_why(layer, message):
 def test_a_residual_block_needs_a_map_and_has_no_w_ff():
     with pytest.raises(ValueError, match=r"layer 'a'.*needs \(channels, height, width\), got \(4,\)"):
         Network("x", (4,), (Layer("a", 16, "residual"),))
-    with pytest.raises(ValueError, match="layer 'a': a residual block has several kernels and no w_ff"):
+    with pytest.raises(ValueError, match="layer 'a': a residual layer has several kernels and no w_ff"):
         Layer("a", 16, "residual").weight_shape((4, 8, 8))
+
+
+def test_the_encoder_of_speech_steps_by_ten_milliseconds():
+    """Steps by hand: (20480 + 4 - 10) // 5 + 1 = 4095, (4095 + 4 - 8) // 4 + 1 = 1023, 512, 257, 128."""
+    network = load_network("audio")
+    assert [shape[1] for shape in network.shapes] == [20480, 4095, 1023, 512, 257, 128, 128]
+    convolutions = 512 * 10 + 512 + 512 * 512 * (8 + 4 + 4 + 4) + 4 * 512
+    assert network.parameters == convolutions + 3 * 256 * (512 + 256 + 2)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "said"),
+    [
+        (Layer("a", 4, "conv1d"), (1, 8, 8), "needs .channels, steps."),
+        (Layer("a", 4, "gru", bias=False), (1, 8), "has biases"),
+        (Layer("a", 4, "conv1d", kernel=12), (1, 8), "leaves an output of -1 steps"),
+    ],
+)
+def test_layers_in_time_say_what_does_not_fit(layer, shape, said):
+    with pytest.raises(ValueError, match=said):
+        layer.output(shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, field, replace
 from typing import Any, Literal
@@ -28,7 +29,8 @@ class Probe:
     """The linear readout of frozen features: means over an image's places, or those of each frame of speech.
 
     ``"logistic"`` is multinomial logistic regression on standardised features, its penalty chosen on the
-    validation images; ``"adam"`` is the paper's: a linear map trained by Adam on cross-entropy.
+    validation images, and fixed for frames, of which there are thousands for each feature; ``"adam"`` is the
+    paper's: a linear map trained by Adam on cross-entropy.
     """
 
     kind: Literal["logistic", "adam"] = "logistic"
@@ -63,7 +65,7 @@ class Row:
 
 
 @dataclass(frozen=True, config=DESCRIPTION, kw_only=True)
-class TableOfSystems:
+class TableOfSystems(ABC):
     """What experiments of systems have in common.
 
     ``figures`` names what is drawn. ``against`` names the system that others are compared with, seed by seed.
@@ -93,13 +95,17 @@ class TableOfSystems:
             except ValueError as error:
                 raise ValueError(f"system {row.name!r}: {reason(error)}") from None
 
+    @abstractmethod
     def _check(self, row: Row) -> None:
         """Raise ValueError where a system does not belong to such an experiment."""
-        raise NotImplementedError
 
+    @abstractmethod
     def network(self, row: Row) -> Network:
         """Return the encoder of a system, at its width, for the shape of the data."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def trained_on(self, row: Row) -> dict[str, Any]:
+        """Return everything that the trained weights of a system depend on, but the seed."""
 
     def seeds_of(self, row: Row) -> tuple[int, ...]:
         return row.seeds or self.seeds
@@ -140,7 +146,6 @@ class SystemsExperiment(TableOfSystems):
         return self._scaled(row, (channels, side, side))
 
     def trained_on(self, row: Row) -> dict[str, Any]:
-        """Return everything that the trained weights of a system depend on, but the seed."""
         data = asdict(self.data)
         if row.contrast.task == "views":
             data["augmentation"] = asdict(self.augmentation)
@@ -164,7 +169,6 @@ class SpeechExperiment(TableOfSystems):
         return self._scaled(row, (1, self.data.excerpt))
 
     def trained_on(self, row: Row) -> dict[str, Any]:
-        """Return everything that the trained weights of a system depend on, but the seed."""
         found = {**self._depends_on(row, asdict(self.data)), "features": row.features}
         in_time = {} if row.learns == "nothing" else {"in_time": asdict(row.in_time)}
         return {**found, **in_time}

@@ -134,9 +134,7 @@ class Heads:
         self._adam = torch.optim.Adam(arrays, lr=self.how.learning_rate, fused=True)
 
 
-def speaker_accuracy(
-    people: Mapping[str, Sequence[tuple[Utterance, Features]]], name: str, seed: int
-) -> float:
+def speaker_accuracy(people: Mapping[str, Sequence[tuple[Utterance, Features]]], name: str) -> float:
     """Return how many utterances [%] a linear readout of mean features gives to their speaker."""
     x, y = {}, {}
     for part, heard in people.items():

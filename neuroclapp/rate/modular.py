@@ -5,6 +5,7 @@ What a place is - a patch, a view, a step in time - is for the classes that are 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -48,7 +49,7 @@ class Randomness:
         return generator(self.seed, f"pairs of {layer} in step {self.step}")
 
 
-class ModularNetwork(nn.Module):
+class ModularNetwork(nn.Module, ABC):
     """The arrays of an encoder and of what its modules learn from, each a torch parameter.
 
     ``arrays`` are initial weights by name; see `initial`. Weights, features, losses and gradients have the
@@ -110,10 +111,11 @@ class ModularNetwork(nn.Module):
                 array.grad = None
         return self
 
+    @abstractmethod
     def features(self, x: Tensor) -> list[Tensor]:
         """Return every layer's features."""
-        raise NotImplementedError
 
+    @abstractmethod
     def learn(
         self,
         x: Tensor,
@@ -123,7 +125,6 @@ class ModularNetwork(nn.Module):
         exchange: Exchange = ALONE,
     ) -> list[Learned]:
         """Set ``.grad`` of every array; call ``after`` as soon as a module has learned."""
-        raise NotImplementedError
 
     def _hand_over(
         self, learned: Learned, changes: Mapping[str, Tensor], after: Callable[[Learned], object]

@@ -20,28 +20,14 @@ from ..network import Layer, Network
 from ..objective import InTime, System, head
 from . import recurrent
 from .contrast import compare
-from .convolution1d import Heard, Reach, gated, input_change, kernel_change, respond, together
+from .convolution1d import Reach, together
 from .eprop import eprop, input_delta
 from .exchange import ALONE, Changes, Exchange
 from .frames import FRAME, framed, strides, unframed
 from .labels import teach
 from .modular import Learned, ModularNetwork, Randomness
 from .pairs import draw
-
-
-@dataclass(frozen=True)
-class Response:
-    """A module's response: samples ``z``, the recurrent units' ``c`` where it has them, what layers keep."""
-
-    z: Tensor
-    c: Tensor | None
-    held: tuple[Heard, ...]
-    gates: Tensor | None = None
-
-    @property
-    def output(self) -> Tensor:
-        """The activity of the top layer."""
-        return self.z if self.c is None else self.c
+from .soundstack import Response, learn_convolutions, sound
 
 
 @dataclass(frozen=True)
@@ -125,7 +111,7 @@ class SoundNetwork(ModularNetwork):
         encoder, found, frames = self._encoder(), [], x.shape[1] // FRAME
         maps = x.unsqueeze(2).to(self.activity)
         for layer in self.network.scaled_layers:
-            maps = _respond((layer,), encoder, maps).output
+            maps = sound((layer,), encoder, maps).output
             found.append(framed(maps.to(self.dtype), self.strides[layer.name], frames))
         return found
 
@@ -154,7 +140,7 @@ class SoundNetwork(ModularNetwork):
         maps, found = x.unsqueeze(2).to(self.activity), []
         waiting: Response | None = None
         for index, module in enumerate(self.modules_of):
-            response = _respond(module.layers, encoder, maps, self.in_time.recurrent == "eprop")
+            response = sound(module.layers, encoder, maps, self.in_time.recurrent == "eprop")
             maps = response.output
             if self._waits(index):
                 waiting = response
@@ -198,7 +184,7 @@ class SoundNetwork(ModularNetwork):
         if also is not None and to_z is not None:
             to_z = together(to_z, also)
         if layers and to_z is not None:
-            encoder.update(_learn_convolutions(layers, step.encoder, response.held, to_z))
+            encoder.update(learn_convolutions(layers, step.encoder, response.held, to_z))
 
         def hand_over(summed: Changes) -> None:
             self._hand_over(learned, {**judged.changes, **summed}, step.after)
@@ -269,39 +255,3 @@ class SoundNetwork(ModularNetwork):
         to_c = None if compared.to_context is None else own(compared.to_context)
         changes = {f"{name}.{target}": change for target, change in compared.changes.items()}
         return _Judged(compared.loss, compared.open, own(compared.delta), to_c, changes)
-
-
-def _respond(
-    layers: tuple[Layer, ...], arrays: Mapping[str, Tensor], x: Tensor, gates: bool = False
-) -> Response:
-    """Return a module's response; what recurrent units' ``gates`` did is kept if asked for."""
-    held: list[Heard] = []
-    for layer in layers:
-        if layer.kind == "gru":
-            own = {name: arrays[f"{layer.name}.{name}"] for name in recurrent.ARRAYS}
-            if not gates:
-                return Response(x, recurrent.respond(own, x), tuple(held))
-            steps, states = recurrent.follow(own, x)
-            return Response(x, states, tuple(held), steps.gates)
-        heard = respond(layer, x, arrays[f"{layer.name}.w_ff"], arrays.get(f"{layer.name}.bias"))
-        held.append(heard)
-        x = heard.z
-    return Response(x, None, tuple(held))
-
-
-def _learn_convolutions(
-    layers: list[Layer], arrays: Mapping[str, Tensor], held: tuple[Heard, ...], reach: Reach
-) -> dict[str, Tensor]:
-    """Return the changes of a module's convolutions, carrying ``reach`` down through them and no further."""
-    changes: dict[str, Tensor] = {}
-    for index in reversed(range(len(layers))):
-        layer, heard = layers[index], held[index]
-        w = arrays[f"{layer.name}.w_ff"]
-        reached = gated(heard, reach)
-        kernel, bias = kernel_change(layer, heard, reached, w)
-        changes[f"{layer.name}.w_ff"] = kernel
-        if f"{layer.name}.bias" in arrays:
-            changes[f"{layer.name}.bias"] = bias
-        if index:
-            reach = input_change(layer, heard, reached, w)
-    return changes

@@ -2,87 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..analysis.frames import Frames, Heads, frame_accuracy, speaker_accuracy
-from ..data.excerpts import Excerpts, standardised
-from ..data.spectra import log_mel, mfcc
-from ..data.speech import SpeechData, SpeechSet, Statistics, load
-from ..data.utterances import FRAME, Utterance
+from ..data.excerpts import Excerpts
+from ..data.speech import SpeechData, SpeechSet, load
+from ..data.utterances import Utterance
 from ..objective import parameters
 from ..rate.modular import initial
-from ..rate.recurrent import ARRAYS, respond
 from ..rate.soundnet import SoundNetwork, check
 from ..rate.training import Batched, Learner
 from ..systems import Row, SpeechExperiment
+from .ears import UNTRAINED, Ear, Encoder, Features, Spectrum
 from .precision import TYPES
 
-_SPECTRA = {"mfcc": mfcc, "log_mel": log_mel}
-#: The name under which recurrent units are read out as they were before training, over what is now below.
-UNTRAINED = "untrained"
-
-Features = dict[str, NDArray[np.float32]]
-
-
 Scores = dict[str, dict[str, float]]
-
-
-class Ear(Protocol):
-    """Every layer's response by frame, (frames, units); of excerpts (sounds, frames, units)."""
-
-    def __call__(self, utterance: Utterance) -> Features: ...
-
-    def batch(self, x: Tensor) -> dict[str, Tensor]: ...
-
-
-class Spectrum:
-    """The response of a spectrum, which has one layer."""
-
-    def __init__(self, name: str, statistics: Statistics) -> None:
-        self.name, self.statistics = name, statistics
-
-    def __call__(self, utterance: Utterance) -> Features:
-        return {self.name: _SPECTRA[self.name](utterance.read())}
-
-    def batch(self, x: Tensor) -> dict[str, Tensor]:
-        samples = x.numpy() * self.statistics.std + self.statistics.mean
-        found = [_SPECTRA[self.name](each.astype(np.float32)) for each in samples]
-        return {self.name: torch.from_numpy(np.stack(found))}
-
-
-class Encoder:
-    """The response of an encoder's layers, and of its recurrent units as they were ``before`` training."""
-
-    def __init__(
-        self, network: SoundNetwork, statistics: Statistics, before: Mapping[str, Any] | None
-    ) -> None:
-        self.network, self.statistics, self.untrained = network, statistics, None
-        self.names = [layer.name for layer in network.network.scaled_layers]
-        self.like = next(network.parameters())
-        if before is not None:
-            old = {name: before[f"{self.names[-1]}.{name}"] for name in ARRAYS}
-            self.untrained = {name: torch.from_numpy(array).to(self.like) for name, array in old.items()}
-
-    @torch.no_grad()
-    def batch(self, x: Tensor) -> dict[str, Tensor]:
-        layers = self.network.features(x.to(self.like))
-        found = dict(zip(self.names, layers, strict=True))
-        if self.untrained is not None:
-            found[UNTRAINED] = respond(self.untrained, layers[-2])
-        return {name: each.float().cpu() for name, each in found.items()}
-
-    def __call__(self, utterance: Utterance) -> Features:
-        samples = standardised(utterance.read(), self.statistics)
-        frames = len(samples) // FRAME
-        found = self.batch(torch.from_numpy(samples)[None])
-        return {name: each[0, :frames].numpy() for name, each in found.items()}
 
 
 class Hearing:
@@ -137,7 +77,21 @@ class Hearing:
     @property
     def work(self) -> int:
         """What `read_out` has to do, in the units that it reports."""
-        return sum(len(part) for part in self._parts.values())
+        return sum(len(part) for part in self._parts.values()) + self._steps
+
+    @property
+    def _steps(self) -> int:
+        """Batches that a readout trained by Adam sees instead of the utterances for training."""
+        if self.experiment.probe.kind == "logistic":
+            return 0
+        return self.experiment.probe.epochs * self._excerpts(0).per_epoch - len(self.speech.training)
+
+    def _excerpts(self, seed: int) -> Excerpts:
+        """Return the excerpts that a readout is trained on by Adam."""
+        speech, data = self.speech, self.experiment.data
+        return Excerpts(
+            speech.training, data, speech.statistics, self.experiment.probe.batch, seed, labelled=True
+        )
 
     @property
     def _parts(self) -> dict[str, Sequence[Utterance]]:
@@ -168,21 +122,24 @@ class Hearing:
         names, done = self.layers(row), 0
         hear = self.ear(row, seed, learner)
 
-        def counted(part: str) -> Iterator[tuple[Utterance, Features]]:
+        def advance() -> None:
             nonlocal done
+            done += 1
+            report(done)
+
+        def counted(part: str) -> Iterator[tuple[Utterance, Features]]:
             for utterance in self._parts[part]:
                 yield utterance, hear(utterance)
-                done += 1
-                report(done)
+                advance()
 
-        every, spoken = self._phones(hear, seed, counted)
+        every, spoken = self._phones(hear, seed, counted, advance)
         people = {part: list(counted(f"speaker_{part}")) for part in ("training", "test")}
         found: dict[str, Any] = {
             part: [every[name][part] for name in names] for part in ("validation", "test")
         }
         besides: dict[str, list[float]] = {"spoken": [spoken[name]["test"] for name in names]}
         if people["training"] and people["test"]:
-            besides["speaker"] = [speaker_accuracy(people, name, seed) for name in names]
+            besides["speaker"] = [speaker_accuracy(people, name) for name in names]
         if UNTRAINED in every:
             top = every[names[-1]]["test"], spoken[names[-1]]["test"]
             before = every[UNTRAINED]["test"], spoken[UNTRAINED]["test"]
@@ -191,7 +148,11 @@ class Hearing:
         return {**found, "besides": besides}
 
     def _phones(
-        self, hear: Ear, seed: int, heard: Callable[[str], Iterator[tuple[Utterance, Features]]]
+        self,
+        hear: Ear,
+        seed: int,
+        heard: Callable[[str], Iterator[tuple[Utterance, Features]]],
+        advance: Callable[[], None],
     ) -> tuple[Scores, Scores]:
         """Return the accuracy of each layer on validation and test: of all frames, and of the spoken ones."""
         probe, silence = self.experiment.probe, self.speech.silence
@@ -203,16 +164,14 @@ class Hearing:
                 {name: frame_accuracy(parts, name, silence) for name in layers},
             )
         heads = [Heads(probe, len(self.speech.phones), without, seed) for without in ((), silence)]
-        data = self.experiment.data
-        batches = Excerpts(
-            self.speech.training, data, self.speech.statistics, probe.batch, seed, labelled=True
-        )
+        batches = self._excerpts(seed)
         for step in range(probe.epochs * batches.per_epoch):
             batch = batches[step]
             if batch.labels is not None:
                 found = hear.batch(torch.from_numpy(batch.patches))
                 for head in heads:
                     head.learn(found, torch.from_numpy(batch.labels))
+            advance()
         scores: list[Scores] = [{name: {} for name in head.weights} for head in heads]
         for part in ("validation", "test"):
             for utterance, features in heard(part):

@@ -6,58 +6,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rate.gru_oracle import layer, states
 from torch import Tensor
 
 from neuroclapp.rate import recurrent
 from neuroclapp.rate.eprop import Stream, Traces, eprop, input_delta
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def layer(batch, steps, inputs, units, dtype=torch.float64, seed=0):
-    """Return arrays, an input and learning signals; the layer hears itself as loudly as its input."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def normal(*shape):
-        return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
-
-    shapes = {
-        "w_ih": (3 * units, inputs),
-        "w_hh": (3 * units, units),
-        "b_ih": (3 * units,),
-        "b_hh": (3 * units,),
-    }
-    arrays = {name: 1.5 * normal(*shape) / shape[-1] ** 0.5 for name, shape in shapes.items()}
-    arrays["b_ih"], arrays["b_hh"] = normal(3 * units) / 2, normal(3 * units) / 2
-    return arrays, normal(batch, steps, inputs), normal(batch, steps, units)
-
-
 def autograd(arrays, x, delta, blocked="gates"):
-    """Return changes, and what reaches ``x``, by autograd through Eqs. 15-18.
-
-    ``blocked``: h_{t-1} in the ``"gates"``, as printed; ``"everywhere"``, in Eq. 18, too; ``"nowhere"``.
-    """
+    """Return changes, and what reaches ``x``, by autograd through Eqs. 15-18."""
     arrays = {name: array.clone().requires_grad_() for name, array in arrays.items()}
     x = x.clone().requires_grad_()
-    w_ir, w_iz, w_in = arrays["w_ih"].chunk(3)
-    w_hr, w_hz, w_hn = arrays["w_hh"].chunk(3)
-    b_ir, b_iz, b_in = arrays["b_ih"].chunk(3)
-    b_hr, b_hz, b_hn = arrays["b_hh"].chunk(3)
-    h, found = torch.zeros(len(x), w_hr.shape[1], dtype=x.dtype), []
-    for x_t in x.unbind(1):
-        before = h if blocked == "nowhere" else h.detach()
-        r = torch.sigmoid(x_t @ w_ir.T + b_ir + before @ w_hr.T + b_hr)
-        z = torch.sigmoid(x_t @ w_iz.T + b_iz + before @ w_hz.T + b_hz)
-        n = torch.tanh(x_t @ w_in.T + b_in + r * (before @ w_hn.T + b_hn))
-        h = (1 - z) * n + z * (before if blocked == "everywhere" else h)
-        found.append(h)
-    (torch.stack(found, 1) * delta).sum().backward()
+    (states(arrays, x, blocked) * delta).sum().backward()
     return {name: array.grad for name, array in arrays.items()}, x.grad
 
 

@@ -2,49 +2,9 @@
 
 import pytest
 import torch
+from rate.gru_oracle import layer, states
 
 from neuroclapp.rate import recurrent
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def layer(batch, steps, inputs, units, dtype=torch.float64):
-    """Return arrays, an input and learning signals."""
-    generator = torch.Generator().manual_seed(units)
-
-    def normal(*shape):
-        return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
-
-    shapes = {
-        "w_ih": (3 * units, inputs),
-        "w_hh": (3 * units, units),
-        "b_ih": (3 * units,),
-        "b_hh": (3 * units,),
-    }
-    arrays = {name: normal(*shape) / shape[-1] ** 0.5 for name, shape in shapes.items()}
-    return arrays, normal(batch, steps, inputs), normal(batch, steps, units)
-
-
-def states(arrays, x):
-    """Eqs. 15-18 with no gradient blocked."""
-    w_ir, w_iz, w_in = arrays["w_ih"].chunk(3)
-    w_hr, w_hz, w_hn = arrays["w_hh"].chunk(3)
-    b_ir, b_iz, b_in = arrays["b_ih"].chunk(3)
-    b_hr, b_hz, b_hn = arrays["b_hh"].chunk(3)
-    h, found = torch.zeros(len(x), w_hr.shape[1], dtype=x.dtype), []
-    for x_t in x.unbind(1):
-        r = torch.sigmoid(x_t @ w_ir.T + b_ir + h @ w_hr.T + b_hr)
-        z = torch.sigmoid(x_t @ w_iz.T + b_iz + h @ w_hz.T + b_hz)
-        n = torch.tanh(x_t @ w_in.T + b_in + r * (h @ w_hn.T + b_hn))
-        h = (1 - z) * n + z * h
-        found.append(h)
-    return torch.stack(found, 1)
 
 
 def error(found, expected):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tomli_w
 import torch
+from run.checks import assert_refused, results_of
 from safetensors.torch import load_file
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
@@ -135,10 +136,6 @@ def finished(experiment, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "small"
     assert main(["run", str(experiment), "--out", str(folder)]) == 0
     return folder
-
-
-def results_of(folder):
-    return json.loads((folder / "results.json").read_text())
 
 
 def without_cost(value):
@@ -375,11 +372,7 @@ def test_a_wrong_value_gets_one_line_and_exit_code_2(
     setting, message, experiment, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    assert main(["run", str(experiment), "--set", setting]) == 2
-    error = capsys.readouterr().err.strip()
-    assert message in error
-    assert error.count("\n") == 0
-    assert not [path for path in tmp_path.rglob("*") if path.name != "experiment.toml" and path.is_file()]
+    assert_refused(["run", str(experiment), "--set", setting], message, tmp_path, capsys)
 
 
 TABLES = {

@@ -38,7 +38,8 @@ class Arrays:
 
     def shared(self, weights: NDArray) -> Any:
         """Return a copy of weights (post, pre) that is read by presynaptic unit."""
-        return self.array(weights.T).T
+        kept = self.array(weights.T)
+        return kept.T if self.is_numpy else kept.permute(*reversed(range(kept.ndim)))
 
     def numpy(self, array: Any) -> NDArray[np.float64]:
         """Return an array as numpy's."""

@@ -17,18 +17,21 @@ PACKAGES = {
     ),
     "matplotlib": ("figures", "pip install matplotlib"),
     "h5py": ("trajectories", "pip install h5py"),
+    "soundfile": ("speech", "pip install soundfile"),
+    "praatio": ("speech with TextGrids", "pip install praatio"),
+    "kaldi-native-fbank": ("spectra of speech", "pip install kaldi-native-fbank"),
 }
 
 
 def report() -> str:
     """Return one line per package and tool."""
-    lines = [f"{'python':12s} {platform.python_version():12s} {platform.platform()}"]
+    lines = [f"{'python':18s} {platform.python_version():12s} {platform.platform()}"]
     for name, (purpose, line) in PACKAGES.items():
         try:
-            lines.append(f"{name:12s} {importlib.metadata.version(name):12s} {purpose}")
+            lines.append(f"{name:18s} {importlib.metadata.version(name):12s} {purpose}")
         except importlib.metadata.PackageNotFoundError:
-            lines.append(f"{name:12s} {'missing':12s} {purpose}; install it with: {line}")
+            lines.append(f"{name:18s} {'missing':12s} {purpose}; install it with: {line}")
     for name in ("g++", "make"):
         found = shutil.which(name)
-        lines.append(f"{name:12s} {'found' if found else 'missing':12s} {found or 'Brian2 compiles with it'}")
+        lines.append(f"{name:18s} {'found' if found else 'missing':12s} {found or 'Brian2 compiles with it'}")
     return "\n".join(lines)

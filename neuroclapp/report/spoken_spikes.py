@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -60,29 +61,47 @@ def by_layer(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def accuracy(results: dict[str, Any]) -> Figure:
-    """Draw accuracy [%] of all and of spoken frames against neurons per unit, rates as lines."""
+    """Draw accuracy [%] of all and of spoken frames against neurons per unit, rates as dotted lines.
+
+    Lines are medians over seeds and dots are seeds. A seed that lies far below the lines stands as a triangle
+    with its value at the lower border, so that it does not press everything else into one line.
+    """
     made, axes = figure(1, 2, (10, 4.2))
     for each, which, title in zip(axes, ("all", "spoken"), ("all frames", "spoken frames"), strict=True):
+        drawn, dots = [], []
         for one in results["systems"].values():
             colour = LEARNS[one["learns"]][1] if one["learns"] != "nothing" else COLOURS["raw"]
             each.axhline(one["rate"][which]["mean"], color=colour, lw=1, ls=":")
+            drawn.append(one["rate"][which]["mean"])
             for name, (mark, said) in _READOUTS.items():
-                found = one[name][which]
-                each.errorbar(
-                    results["neurons"],
-                    found["mean"],
-                    found["interval"] if len(one["seeds"]) > 1 else None,
-                    fmt=mark,
-                    color=colour,
-                    ms=4,
-                    lw=1,
-                    capsize=2,
-                    label=f"{one['title']}, {said}",
-                )
+                seeds = np.array(one[name][which]["per_seed"])
+                middle = np.median(seeds, 0)
+                text = f"{one['title']}, {said}"
+                each.plot(results["neurons"], middle, mark, color=colour, ms=4, lw=1, label=text)
+                drawn += middle.tolist()
+                dots += [
+                    (neurons, value, colour)
+                    for row in seeds
+                    for neurons, value in zip(results["neurons"], row, strict=True)
+                ]
+        low, high = min(drawn), max(drawn)
+        _seeds(each, dots, low - 0.25 * (high - low), high + 0.1 * (high - low))
         _neurons(each, results)
         label(each, "neurons per unit", "phones right [%]", title)
     axes[0].legend(fontsize=7, frameon=False)
     return made
+
+
+def _seeds(axes: Axes, dots: Sequence[tuple[int, float, str]], low: float, high: float) -> None:
+    high = max([high, *(value for _, value, _ in dots)])
+    axes.set_ylim(low, high)
+    for neurons, value, colour in dots:
+        if value >= low:
+            axes.plot(neurons, value, ".", color=colour, ms=4, alpha=0.5)
+        else:
+            edge = low + 0.02 * (high - low)
+            axes.plot(neurons, edge, "v", color=colour, ms=5)
+            axes.annotate(f"{value:.1f}", (neurons, edge), (6, 0), textcoords="offset points", fontsize=7)
 
 
 def follow(results: dict[str, Any]) -> Figure:

@@ -30,7 +30,7 @@ DATA = {
 }
 SPEECH = ("librispeech", "speechocean762", "textgrids")
 LEARNS = {
-    "nothing": ("random, not trained", "#bbbbbb"),
+    "nothing": ("not trained", "#bbbbbb"),
     "labels": ("trained on labels", "#e69f00"),
     "contrast": ("trained on predictions, without labels", "#0072b2"),
 }

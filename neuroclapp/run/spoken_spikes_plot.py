@@ -32,8 +32,8 @@ def _figures(results: dict[str, Any]) -> Iterator[Shown]:
         "accuracy",
         "Phones from spikes, by neurons per unit",
         accuracy(results),
-        "Dotted lines are the rates, the other lines medians over seeds, dots seeds; a triangle at the border is "
-        f"a seed far below. With {neurons} neurons per unit, {one['title']} read out anew "
+        "Dotted lines are the rates, the other lines medians over seeds, dots seeds; a triangle at the "
+        f"border is a seed far below. With {neurons} neurons per unit, {one['title']} read out anew "
         f"differs by {finest:+.1f} points from its rates on the same frames.",
     )
     correlations = one["correlation"]["mean"]

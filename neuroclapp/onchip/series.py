@@ -4,8 +4,9 @@
 
 A dependency says when a product acts: ``x0`` the presynaptic unit spiked in this learning epoch, ``y0`` the
 postsynaptic one did, ``uk`` always, in every 2^k-th epoch. Factors are the traces x1 x2 y1 y2 y3 and the
-synaptic variables w d t, each possibly with an integer constant. Everything that Lava's own parser would
-take wrongly or refuse without a name is refused here, with the product at fault.
+synaptic variables w d t, each possibly with an integer constant, and the signs of the latter, ``sgn(t-32)``.
+Everything that Lava's own parser would take wrongly or refuse without a name is refused here, with the
+product at fault.
 """
 
 from __future__ import annotations
@@ -21,20 +22,26 @@ from ..errors import InputError
 
 PRE_TRACES = ("x1", "x2")
 POST_TRACES = ("y1", "y2", "y3")
-VARIABLES = (*PRE_TRACES, *POST_TRACES, "w", "d", "t")
+SYNAPTIC = ("w", "d", "t")
+VARIABLES = (*PRE_TRACES, *POST_TRACES, *SYNAPTIC)
 MANTISSA, EXPONENT = (-8, 7), (-7, 8)
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Operand:
-    """A trace or synaptic variable plus an integer constant, ``(name + constant)``."""
+    """A trace or synaptic variable plus an integer constant, ``(name + constant)``.
+
+    With ``sign`` it is the sign of that sum, ``sgn(name + constant)``: of a synaptic variable only.
+    """
 
     name: str
     constant: int = 0
+    sign: bool = False
 
     def __str__(self) -> str:
-        return f"({self.name}{self.constant:+d})" if self.constant else self.name
+        inner = f"{self.name}{self.constant:+d}" if self.constant else self.name
+        return f"sgn({inner})" if self.sign else f"({inner})" if self.constant else inner
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,8 @@ def evaluate(terms: tuple[Term, ...], values: Mapping[str, ArrayLike]) -> Array:
         default = {term.dependency: 1.0} if term.dependency[0] == "u" else {}
         product = product * _placed(term.dependency, {**default, **values})
         for operand in term.operands:
-            product = product * (_placed(operand.name, values) + operand.constant)
+            factor = _placed(operand.name, values) + operand.constant
+            product = product * (np.sign(factor) if operand.sign else factor)
         total = total + product
     return total
 
@@ -125,6 +133,12 @@ def _term(sign: int, product: str, refuse: Callable[[str, str], InputError]) -> 
             dependencies.append(part)
         elif part in VARIABLES:
             operands.append(Operand(part))
+        elif signed := re.fullmatch(r"sgn\((\w+)([+-]\d+)?\)", part):
+            if signed[1] not in SYNAPTIC:
+                raise refuse(
+                    product, f"sgn takes a synaptic variable, {' '.join(SYNAPTIC)}, not {signed[1]!r}"
+                )
+            operands.append(Operand(signed[1], int(signed[2] or 0), sign=True))
         elif shifted := re.fullmatch(r"\((\w+)([+-]\d+)\)", part):
             if shifted[1] not in VARIABLES:
                 raise refuse(
@@ -152,12 +166,13 @@ def _why(part: str) -> str:
         return (
             f"{part!r} is no dependency: k is one digit, u0 .. u9 (Lava would read {part[:2]} * {part[2:]})"
         )
-    if part.startswith(("exp", "sgn")):
+    if part.startswith("exp"):
         return (
             f"function {part!r} is not allowed; a product holds only constants, traces and synaptic variables"
         )
     if not part:
         return "a factor is missing beside '*'"
     return (
-        f"unknown factor {part!r}; allowed are x0 y0 u0 .. u9, {' '.join(VARIABLES)}, integers, 2^e, (y1-64)"
+        f"unknown factor {part!r}; allowed are x0 y0 u0 .. u9, {' '.join(VARIABLES)}, integers, 2^e, (y1-64) "
+        "and sgn(t-32)"
     )

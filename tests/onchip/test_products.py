@@ -137,7 +137,9 @@ def test_more_products_than_traces_are_refused():
         products.render(Rule("w_ff", (product,) * 4), 1.0)
 
 
-operands = st.builds(Operand, st.sampled_from(series.VARIABLES), st.integers(-128, 127))
+operands = st.builds(Operand, st.sampled_from(series.VARIABLES), st.integers(-128, 127)) | st.builds(
+    Operand, st.sampled_from(series.SYNAPTIC), st.integers(-128, 127), st.just(True)
+)
 terms = st.builds(
     Term,
     st.integers(-8, 7),
@@ -174,7 +176,8 @@ def test_evaluation_by_hand():
         ("2^-8*x0*y1", "2^-8*x0*y1", r"exponent -8 is outside"),
         ("3^2*x0*y1", "3^2*x0*y1", "power of 2"),
         ("x0*exp(x1)", "x0*exp(x1)", "function"),
-        ("x0*sgn(w)", "x0*sgn(w)", "function"),
+        ("x0*sgn(x1)", "x0*sgn(x1)", "sgn takes a synaptic variable"),
+        ("x0*exp(w)", "x0*exp(w)", "function"),
         ("x0*(x0-1)", "x0*(x0-1)", "'x0' cannot carry a constant"),
         ("x0*y4", "x0*y4", "unknown factor 'y4'"),
         ("x0**y1", "x0**y1", "a factor is missing"),

@@ -33,12 +33,26 @@ def export(populations: Populations, weights: Weights, chip: Chip, folder: Path)
 
 
 def check(populations: Populations) -> None:
-    """Raise InputError where a chip's program has no such neuron, input code, dendrite or grid."""
+    """Raise InputError where a chip's program has no such neuron, code, dendrite, axon, modulator or grid."""
     only = {"neuron": "integrate_and_fire", "code": "regular", "dendrite": "plateau"}
     for key, kind in only.items():
         found = getattr(populations, key).kind
         if found != kind:
             raise InputError("export", f"spiking.{key}.kind", found, f"what is exported has {kind!r}")
+    for key, axon in (("input_axon", populations.input_axon), ("axon", populations.axon)):
+        for name in ("loss", "jitter"):
+            if value := getattr(axon, name):
+                raise InputError(
+                    "export", f"spiking.{key}.{name}", value, "what is exported has reliable axons"
+                )
+    for layer in populations.layers:
+        for name in ("noise", "common_noise", "failure"):
+            if value := getattr(layer.modulator, name):
+                allowed = "what is exported has reliable modulators"
+                raise InputError("export", f"spiking.modulator.{name}", value, allowed)
+    if populations.plasticity.context != "own":
+        found, allowed = populations.plasticity.context, "what is exported predicts from 'own' activity"
+        raise InputError("export", "prediction.context", found, allowed)
     if populations.grid is not None:
         raise InputError(
             "export", "spiking.grid", populations.grid, "what is exported has no grid: leave it out"

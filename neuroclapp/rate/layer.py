@@ -76,8 +76,19 @@ def retrodict(plasticity: Plasticity, weights: Arrays, z: Tensor) -> Tensor | No
     return z @ backward.T
 
 
-def compare(plasticity: Plasticity, weights: Arrays, context: Activity, sample: Activity, d: Tensor) -> Pair:
-    """Bring context and sample together; ``d`` (batch, units) is the apical dendrite since the context."""
+def compare(
+    plasticity: Plasticity,
+    weights: Arrays,
+    context: Activity,
+    sample: Activity,
+    d: Tensor,
+    found: Callable[[Tensor], Tensor] = lambda charge: charge,
+) -> Pair:
+    """Bring context and sample together; ``d`` (batch, units) is the apical dendrite since the context.
+
+    ``found(charge)`` is what the rule finds in the dendrites of all units, where a control changes it.
+    """
+    d = found(d)
     factors = {
         X_SAMPLE: sample.x,
         SLOPE_SAMPLE: sample.rho,
@@ -89,7 +100,7 @@ def compare(plasticity: Plasticity, weights: Arrays, context: Activity, sample: 
     }
     r = retrodict(plasticity, weights, sample.z)
     if r is not None:
-        factors[RETRO] = r
+        factors[RETRO] = r = found(r)
     return Pair(factors, (sample.z * d).sum(1), None if r is None else (context.z * r).sum(1))
 
 

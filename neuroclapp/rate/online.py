@@ -2,7 +2,8 @@
 
 The order is that of all worlds (see `neuroclapp.plasticity`): the response of every layer with the
 weights as they stand; then the gate and all changes from values before the update; the apical dendrite
-takes ``W_pred c`` with ``W_pred`` as it stood during the context's presentation.
+takes ``W_pred c`` with ``W_pred`` as it stood during the context's presentation. With direct feedback c is
+the top layer's activity.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..network import Network
-from ..plasticity import Control, Plasticity, Target, clapp, third_factor
+from ..plasticity import Context, Control, Gate, Plasticity, Target, clapp, third_factor
 from ..presentations import Presentations
 from ..weights import Weights
 from .layer import Activity, changes, compare, gates_of, predict, respond
@@ -43,17 +44,18 @@ def train_online(
     control: Control | None = None,
     every: int = 100,
     progress: Callable[[int], object] = lambda done: None,
+    context: Context = "own",
 ) -> Trajectory:
     """Train dense layers on a stream, in float64; snapshot the weights every ``every`` presentations.
 
     ``eta`` (for ``w_ff`` and ``bias``) and ``eta_pred`` (for ``w_pred`` and ``w_retro``) hold one rate per
-    layer.
+    layer. ``gamma`` of the trajectory is what was released, late where ``control`` delays it.
     """
     control = control or Control()
-    plasticity = clapp(network.prediction)
+    plasticity, top = clapp(network.prediction, context), len(network.layers) - 1
     layers = [
-        _Layer(plasticity, layer.name, weights, e, p)
-        for layer, e, p in zip(network.layers, eta, eta_pred, strict=True)
+        _Layer(plasticity.of_layer(index == top), layer.name, weights, e, p)
+        for index, (layer, e, p) in enumerate(zip(network.layers, eta, eta_pred, strict=True))
     ]
     inputs = torch.from_numpy(stream.inputs)
     signs = torch.from_numpy(stream.sign.astype(np.float64))
@@ -67,11 +69,13 @@ def train_online(
                 snapshots.append(_arrays(layers))
                 progress(n)
             x = inputs[n : n + 1]
+            for layer in layers:
+                x = layer.respond(x)
             for index, layer in enumerate(layers):
                 permutation = None if control.permutations is None else control.permutations[n, index]
-                score[n, index], gamma[n, index] = layer.present(x, signs[n : n + 1], permutation, control)
-                x = layer.activity.z
+                score[n, index], gamma[n, index] = layer.compare(signs[n : n + 1], permutation, control)
             for layer in layers:
+                layer.hold(x if context == "top" else layer.activity.z)
                 layer.apply(control.bound)
     at.append(len(stream))
     snapshots.append(_arrays(layers))
@@ -83,6 +87,16 @@ def train_online(
 def always_open(score: Tensor, sign: Tensor) -> Tensor:
     """Return the sign as gamma, whatever the score: the control that must fail."""
     return sign
+
+
+def found(permutation: NDArray[np.int64] | None, control: Control) -> Callable[[Tensor], Tensor]:
+    """Return what rule and score find in dendrites (batch, units) that a control changes."""
+    if control.dendrite == "mean":
+        return lambda charge: charge.mean(1, keepdim=True).expand_as(charge)
+    if control.dendrite in ("constant", "absent"):
+        level = control.level if control.dendrite == "constant" else 0.0
+        return lambda charge: torch.full_like(charge, level)
+    return lambda charge: charge if permutation is None else charge[:, permutation]
 
 
 class _Layer:
@@ -101,25 +115,33 @@ class _Layer:
         self.held = torch.zeros(1, len(self.weights["w_ff"]), dtype=torch.float64)
         self.context: Activity | None = None
         self.changes: dict[Target, Tensor] = {}
+        self.late: list[dict[Gate, Tensor]] = []
 
-    def present(
-        self, x: Tensor, sign: Tensor, permutation: NDArray[np.int64] | None, control: Control
-    ) -> tuple[float, float]:
+    def respond(self, x: Tensor) -> Tensor:
+        """Return the layer's activity (1, units)."""
         self.activity = respond(self.weights, x)
+        return self.activity.z
+
+    def compare(
+        self, sign: Tensor, permutation: NDArray[np.int64] | None, control: Control
+    ) -> tuple[float, float]:
+        """Find the weights' changes; return the score, and gamma as it is released."""
         context = self.context or self.activity
-        self.context = self.activity
-        d, plasticity, weights = self.held, self.plasticity, self.weights
-        self.held = predict(weights, self.activity.z)
-        if permutation is not None:
-            d = d[:, permutation]
-            if "w_retro" in weights:
-                weights = {**weights, "w_retro": weights["w_retro"][permutation]}
-        gate = always_open if control.always_open else third_factor
-        pair = compare(plasticity, weights, context, self.activity, d)
-        gates = gates_of(pair, sign, gate)
+        plasticity, weights = self.plasticity, self.weights
+        pair = compare(plasticity, weights, context, self.activity, self.held, found(permutation, control))
+        self.late.append(gates_of(pair, sign, always_open if control.always_open else third_factor))
+        if len(self.late) <= control.delay:
+            self.changes = {}
+            return float(pair.score), 0.0
+        gates = self.late.pop(0)
         is_open = any(float(gamma) for gamma in gates.values())
         self.changes = changes(plasticity, weights, pair, gates) if is_open else {}
         return float(pair.score), float(gates["gamma"])
+
+    def hold(self, c: Tensor) -> None:
+        """Let the dendrite take ``W_pred c`` for the next presentation, whose context this one is."""
+        self.held = predict(self.weights, c)
+        self.context = self.activity._replace(z=c)
 
     def apply(self, bound: float) -> None:
         for target, change in self.changes.items():

@@ -1,19 +1,25 @@
 """Random numbers of a simulation as data, so that every simulator sees the same.
 
 Poisson input is a packet for each step and input unit; escape noise is a threshold for each step and neuron.
+How many spikes of a packet an unreliable axon sends is read from a table by a number drawn for each step and
+unit (see `neuroclapp.spiking.axons`); how late it sends them is drawn too. Modulators have a noise for each
+unit, and which of their synapses work.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..presentations import Presentations
-from .grid import rounded
-from .populations import Populations
+from .axons import LEVELS
+from .grid import COARSE, rounded
+from .populations import LayerPopulations, Populations
 from .variants import EscapeNoise, Poisson
 
 Array = NDArray[np.float64]
@@ -23,16 +29,23 @@ Array = NDArray[np.float64]
 class Drawn:
     """What was drawn for a stream; empty where nothing is random.
 
-    ``packets`` (presentations, steps_on, inputs): spikes of Poisson input. ``thresholds``, one array for each
-    layer (presentations, steps, neurons of the layer): how far a threshold lies above 1 [thresholds].
+    ``packets`` (presentations, steps_on, inputs): spikes of Poisson input. The others hold one array for each
+    layer. ``thresholds`` (presentations, steps, neurons of the layer): how far a threshold lies above 1
+    [thresholds]. ``noise`` (presentations, modulator units): what is added to their estimates. ``works``
+    (presentations, synapses): which of the synapses from somata onto modulator units are not silent, soma
+    outermost. Of axons, the input's first, None for a reliable one: ``lots`` (presentations, steps, units),
+    by which spikes are lost, and ``late`` of the same shape [steps].
     """
 
     packets: NDArray[np.uint16] | None = None
     thresholds: tuple[Array, ...] = ()
+    noise: tuple[Array, ...] = ()
+    works: tuple[NDArray[np.bool_], ...] = ()
+    lots: tuple[NDArray[np.uint16] | None, ...] = ()
+    late: tuple[NDArray[np.uint8] | None, ...] = ()
 
     def __getitem__(self, part: slice) -> Drawn:
-        packets = None if self.packets is None else self.packets[part]
-        return Drawn(packets, tuple(each[part] for each in self.thresholds))
+        return self._each(lambda array: array[part])
 
     def padded(self, count: int) -> Drawn:
         """Return this with zeros up to ``count`` presentations."""
@@ -40,9 +53,22 @@ class Drawn:
         def pad(array: NDArray) -> NDArray:
             return np.concatenate([array, np.zeros((count - len(array), *array.shape[1:]), array.dtype)])
 
-        packets = None if self.packets is None else pad(self.packets)
-        return Drawn(packets, tuple(pad(each) for each in self.thresholds))
+        return self._each(pad)
 
+    def shapes(self) -> list[tuple[int, ...] | None]:
+        """Return the shape of every array, None for one that is not there."""
+        parts = (self.packets, *(each for name in _BY_LAYER for each in getattr(self, name)))
+        return [None if each is None else each.shape for each in parts]
+
+    def _each(self, change: Callable[[NDArray], NDArray]) -> Drawn:
+        def one(array: NDArray | None) -> NDArray | None:
+            return None if array is None else change(array)
+
+        layers: dict[str, Any] = {name: tuple(map(one, getattr(self, name))) for name in _BY_LAYER}
+        return Drawn(one(self.packets), **layers)
+
+
+_BY_LAYER = ("thresholds", "noise", "works", "lots", "late")
 
 #: Where nothing is random.
 NOTHING = Drawn()
@@ -64,7 +90,44 @@ def draw(populations: Populations, stream: Presentations, generator: np.random.G
             )
             above = neuron.width * (np.log(waiting) - np.log(neuron.rate * timing.dt))
             thresholds.append(rounded(above, populations.grid))
-    return Drawn(packets, tuple(thresholds))
+    layers = populations.layers
+    noise = [_noise(populations, each, len(stream), generator) for each in layers if each.modulator.is_noisy]
+    works = [
+        generator.random((len(stream), np.count_nonzero(each.listens))) >= each.modulator.failure
+        for each in layers
+        if each.modulator.failure
+    ]
+    lots, late = _axons(populations, len(stream), generator)
+    return Drawn(packets, tuple(thresholds), tuple(noise), tuple(works), lots, late)
+
+
+def _noise(
+    populations: Populations, layer: LayerPopulations, count: int, generator: np.random.Generator
+) -> Array:
+    """Draw what is added to the estimates of a layer's modulator units (presentations, units)."""
+    m = layer.modulator
+    common = m.common_noise * generator.standard_normal((count, 1))
+    drawn = m.noise * generator.standard_normal((count, 2 * m.units)) + common
+    return rounded(drawn, None if populations.grid is None else COARSE)
+
+
+def _axons(
+    populations: Populations, count: int, generator: np.random.Generator
+) -> tuple[tuple[NDArray[np.uint16] | None, ...], tuple[NDArray[np.uint8] | None, ...]]:
+    """Draw lots and lateness of the packets of input and layers; empty where all axons are reliable."""
+    timing = populations.timing
+    axons = [populations.input_axon, *(populations.axon for _ in populations.layers)]
+    units = [populations.input.units, *(layer.soma.units for layer in populations.layers)]
+    lots: list[NDArray[np.uint16] | None] = []
+    late: list[NDArray[np.uint8] | None] = []
+    for axon, width in zip(axons, units, strict=True):
+        shape, most = (count, timing.steps, width), axon.late(timing.dt)
+        lots.append(generator.integers(LEVELS, size=shape, dtype=np.uint16) if axon.loss else None)
+        late.append(generator.integers(most + 1, size=shape, dtype=np.uint8) if most else None)
+    return (
+        tuple(lots) if any(axon.loss for axon in axons) else (),
+        tuple(late) if any(axon.late(timing.dt) for axon in axons) else (),
+    )
 
 
 def blank(populations: Populations, count: int) -> Drawn:
@@ -77,13 +140,7 @@ def blank(populations: Populations, count: int) -> Drawn:
 
 def check(populations: Populations, stream: Presentations, drawn: Drawn) -> None:
     """Raise InputError where what was drawn does not fit these populations and this stream."""
-    wanted, found = (
-        [
-            None if each.packets is None else each.packets.shape,
-            *(array.shape for array in each.thresholds),
-        ]
-        for each in (blank(populations, 0).padded(len(stream)), drawn)
-    )
+    wanted, found = blank(populations, 0).padded(len(stream)).shapes(), drawn.shapes()
     if wanted != found:
         raise InputError(
             "spiking", "drawn", found, f"must be drawn for these populations and this stream: {wanted}"

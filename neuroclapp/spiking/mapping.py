@@ -13,10 +13,10 @@ from pydantic.dataclasses import dataclass as description
 from ..catalog import DESCRIPTION
 from ..errors import InputError
 from ..network import Network
-from ..plasticity import clapp
+from ..plasticity import Context, clapp
 from .grid import COARSE, is_power_of_two, rate, rounded
 from .populations import LayerPopulations, Modulator, Population, Populations, Timing
-from .variants import Code, Dendrite, IntegrateAndFire, Neuron, Plateau, Regular, Unit
+from .variants import Axon, Code, Dendrite, IntegrateAndFire, Neuron, Plateau, Regular, Unit
 
 
 @description(frozen=True, config=DESCRIPTION)
@@ -26,7 +26,8 @@ class Spiking:
     ``neurons`` per unit; ``input_gain`` and ``gain`` (one value per layer): spikes that one neuron fires
     in a presentation for an activity of 1. They set the resolution, ``1 / (neurons * gain)``, and the
     largest activity, ``steps_on / gain``. ``unit``: one packet counts for a unit's neurons, or they are
-    simulated one by one. ``grid``: weights are multiples of 2^-grid, for sums that are exact.
+    simulated one by one. ``grid``: weights are multiples of 2^-grid, for sums that are exact. ``input_axon``
+    and ``axon`` (of every layer): how reliable spikes are.
     """
 
     timing: Timing = field(default_factory=Timing)
@@ -39,6 +40,8 @@ class Spiking:
     code: Code = field(default_factory=Regular)
     dendrite: Dendrite = field(default_factory=Plateau)
     grid: Annotated[int, Field(ge=8, le=24)] | None = None
+    input_axon: Axon = field(default_factory=Axon)
+    axon: Axon = field(default_factory=Axon)
 
 
 def populations(
@@ -47,10 +50,12 @@ def populations(
     eta: tuple[float, ...],
     eta_pred: tuple[float, ...],
     generator: np.random.Generator,
+    context: Context = "own",
 ) -> Populations:
     """Map a network of dense layers; ``eta`` and ``eta_pred`` hold one learning rate per layer.
 
-    ``generator`` draws the modulators' wiring. Raises InputError where the network or a value does not fit.
+    ``generator`` draws the modulators' wiring. ``context``: whose activity predicts a layer's.
+    Raises InputError where the network or a value does not fit.
     """
     layers = network.scaled_layers
     for layer in layers:
@@ -71,8 +76,8 @@ def populations(
     ):
         if len(values) != len(layers):
             raise InputError(network.title, name, list(values), f"needs one value per layer, {len(layers)}")
-    needed = len(layers) + 3
-    timing = spiking.timing
+    timing, dt = spiking.timing, spiking.timing.dt
+    needed = len(layers) + 3 + spiking.input_axon.late(dt) + len(layers) * spiking.axon.late(dt)
     if timing.steps - timing.steps_on < needed:
         raise InputError(
             network.title,
@@ -102,25 +107,34 @@ def populations(
                 soma.name,
                 soma,
                 modulator,
-                rounded(wiring(soma.units, modulator, generator), None if step is None else COARSE),
+                rounded(
+                    wiring(soma.units, modulator, generator) / (1 - modulator.failure),
+                    None if step is None else COARSE,
+                ),
                 e,
                 p,
                 layer.bias,
             )
             for soma, layer, e, p in zip(somata, layers, eta, eta_pred, strict=True)
         ),
-        plasticity=clapp(network.prediction),
+        plasticity=clapp(network.prediction, context),
         neuron=spiking.neuron,
         unit=spiking.unit,
         code=spiking.code,
         dendrite=spiking.dendrite,
         grid=step,
+        input_axon=spiking.input_axon,
+        axon=spiking.axon,
     )
 
 
 def _check_values(network: Network, spiking: Spiking) -> None:
     """Raise InputError where values that are each allowed do not go together."""
-    title, neurons = network.title, spiking.neurons
+    title, neurons, dt = network.title, spiking.neurons, spiking.timing.dt
+    for key, axon in (("input_axon", spiking.input_axon), ("axon", spiking.axon)):
+        if abs(axon.jitter - axon.late(dt) * dt) > 1e-6 * dt:
+            allowed = f"must be a multiple of dt = {dt} s"
+            raise InputError(title, f"spiking.{key}.jitter", f"{axon.jitter} s", allowed)
     if spiking.unit == "packet" and neurons > 1 and not isinstance(spiking.neuron, IntegrateAndFire):
         raise InputError(
             title,

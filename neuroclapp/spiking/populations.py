@@ -22,24 +22,25 @@ From the release on units are silent: what a saturated unit has not yet sent by 
 A unit's activity is ``count * quantum``; its net charge is ``(count + v - 1/2) * quantum``, and the slope
 rho' is 1 where that is positive.
 
-Other neurons, input codes and dendrites are values (`neuroclapp.spiking.variants`). Neurons of a unit that
-are simulated one by one each integrate ``charge / neurons``; the unit's v is then
+Other neurons, input codes, dendrites and axons are values (`neuroclapp.spiking.variants`). Neurons of a unit
+that are simulated one by one each integrate ``charge / neurons``; the unit's v is then
 ``1/2 + sum_i (v_i - start_i)``. With ``grid`` all sums are exact (`neuroclapp.spiking.grid`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass as description
 
 from ..catalog import DESCRIPTION
 from ..plasticity import Plasticity
 from ..units import Seconds
-from .variants import Code, Dendrite, IntegrateAndFire, Neuron, Plateau, Regular, Unit
+from .variants import Axon, Code, Dendrite, IntegrateAndFire, Neuron, Plateau, Regular, Unit
 
 
 @description(frozen=True, config=DESCRIPTION)
@@ -87,6 +88,11 @@ class Modulator:
     ``tonic + resolution * (1 - u)`` spikes at the release (fixation) or ``tonic + resolution * (1 + u)``
     (saccade), at least 0 and at most ``burst``; gamma opens where the half fires more than its tonic
     level on average.
+
+    Unreliable modulators: ``noise`` and ``common_noise`` are standard deviations of what is added to the
+    estimate of each unit, and of all units of a layer alike, afresh in each presentation. ``failure`` is the
+    probability that a synapse from a soma onto a modulator unit is silent for a presentation; the others
+    weigh ``1 / (1 - failure)`` as much, so that the mean stays the score.
     """
 
     units: PositiveInt = 32
@@ -94,6 +100,14 @@ class Modulator:
     resolution: PositiveFloat = 4.0
     tonic: PositiveInt = 40
     burst: PositiveInt = 127
+    noise: NonNegativeFloat = 0.0
+    common_noise: NonNegativeFloat = 0.0
+    failure: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether anything is added to the estimates."""
+        return self.noise > 0 or self.common_noise > 0
 
 
 @dataclass(frozen=True)
@@ -111,7 +125,8 @@ class LayerPopulations:
     """A layer: its somata with apical and retro dendrites, its modulator, its learning rates.
 
     ``listens`` (2 * modulator.units, units): weight of each modulator unit, fixation half first, on each
-    soma; 0 where there is no synapse. Each half's mean over its units is exactly the score.
+    soma; 0 where there is no synapse. Each half's mean over its units is exactly the score, where no synapse
+    fails.
     """
 
     name: str
@@ -127,7 +142,8 @@ class LayerPopulations:
 class Populations:
     """A spiking network without its weights, which stay in rate units (`neuroclapp.weights`).
 
-    ``grid``: the step of the grid that weights lie on, or None.
+    ``grid``: the step of the grid that weights lie on, or None. ``input_axon`` is the input's, ``axon``
+    that of every layer.
     """
 
     timing: Timing
@@ -139,3 +155,13 @@ class Populations:
     code: Code = field(default_factory=Regular)
     dendrite: Dendrite = field(default_factory=Plateau)
     grid: float | None = None
+    input_axon: Axon = field(default_factory=Axon)
+    axon: Axon = field(default_factory=Axon)
+
+    def context_of(self, index: int) -> int:
+        """Return the layer whose activity predicts that of this one: itself, or the top one."""
+        return index if self.plasticity.context == "own" else len(self.layers) - 1
+
+    def rules_of(self, index: int) -> Plasticity:
+        """Return the rules of a layer."""
+        return self.plasticity.of_layer(index == len(self.layers) - 1)

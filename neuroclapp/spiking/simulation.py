@@ -150,8 +150,7 @@ def run_all(
     state = state or rest(network.populations)
     control = control or Control()
     for first, part in stretches(stream, network.stretch, start):
-        shown = None if control.permutations is None else control.permutations[first : first + len(part)]
-        here = Control(shown, control.always_open, control.bound)
+        here = control[first : first + len(part)]
         stretch = network.run(part, weights, state, learn, here, drawn[first : first + len(part)])
         weights, state = stretch.weights, stretch.state
         after(first + len(part), stretch)

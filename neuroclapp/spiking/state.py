@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LayerState:
-    """Per unit: spikes of the presentation that ended, membrane, and ``W_pred c`` for the next one."""
+    """Per unit: spikes of the presentation that ended, membrane, and ``W_pred c`` for the next one.
+
+    ``pending``: the gammas that are still on their way, where a control delays them.
+    """
 
     count: Array
     v: Array
     next_held: Array
+    pending: Array = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class State:
 @dataclass(frozen=True)
 class LayerRecord:
     """One layer over presentations: ``count`` and ``charge`` (net charge, in spikes) (presentations, units),
-    ``gamma`` (presentations,), ``total`` (presentations, 2): the modulators' spikes at the release, fixation
-    half first.
+    ``gamma`` as it acts (presentations,), ``total`` (presentations, 2): the modulators' spikes at the
+    release, fixation half first.
     """
 
     count: Array

@@ -1,4 +1,4 @@
-"""Neurons, input codes and dendrites as data: what a spiking unit can be made of.
+"""Neurons, input codes, dendrites and axons as data: what a spiking unit can be made of.
 
 In all equations v is a membrane in thresholds of one neuron, where a presentation starts at v = 1/2 (or at
 (i + 1/2) / neurons for neuron i of a unit), and ``charge`` is what arrived in the last time step.
@@ -94,6 +94,27 @@ class Decaying:
     def __post_init__(self) -> None:
         if not 0 < self.tau < math.inf:
             raise ValueError(f"tau = {self.tau} s must be positive")
+
+
+@description(frozen=True, config=DESCRIPTION)
+class Axon:
+    """How spikes leave a unit: each is lost with probability ``loss``, a packet late by ``jitter`` at most.
+
+    A spike that is lost has reset its membrane, and nothing else knows of it: no synapse and no trace. How
+    many time steps a packet is late is drawn for each unit and step, uniform from 0 to ``jitter`` [s]; what
+    would leave at the modulators' release or after it is lost.
+    """
+
+    loss: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    jitter: Seconds = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.jitter < math.inf:
+            raise ValueError(f"jitter = {self.jitter} s must not be negative")
+
+    def late(self, dt: float) -> int:
+        """Return by how many time steps of ``dt`` [s] a packet is late at most."""
+        return round(self.jitter / dt)
 
 
 Neuron = Annotated[IntegrateAndFire | Leaky | EscapeNoise, Field(discriminator="kind")]

@@ -72,6 +72,12 @@ class Arrays:
             return array
         return np.take_along_axis(array, index, 1) if self.is_numpy else array.gather(1, index)
 
+    def looked_up(self, table: Any, rows: Any, columns: Any) -> Any:
+        """Return ``table[rows, columns]`` for two arrays of one shape that hold whole numbers."""
+        if self.is_numpy:
+            return table[rows, columns.astype(np.int64)]
+        return table[rows, columns.long()]
+
     def rounded(self, array: Any, step: float | None) -> Any:
         """Round to multiples of ``step``, as `neuroclapp.spiking.grid.rounded` does."""
         return array if step is None else self.floor(array / step + 0.5) * step

@@ -2,55 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...plasticity import Factor, Rule
+from ...plasticity import Control, Factor, Rule
 from ..populations import LayerPopulations, Populations
 from .arrays import Arrays
 from .dendrites import collected
 from .responding import Activity
+from .shown import Shown
 
 Array = NDArray[np.float64]
 
 
 def released(
-    xp: Arrays, layer: LayerPopulations, coincidences: Any, sign: Array, always_open: NDArray[np.bool_]
+    xp: Arrays, layer: LayerPopulations, index: int, coincidences: Any, batch: Shown
 ) -> tuple[Array, Array]:
     """Return gamma (batch,) and the spikes of both halves of the modulator, fixation first (batch, 2).
 
-    ``coincidences`` (batch, units): d_j z_j as the modulator heard it; ``sign``, ``always_open`` (batch,).
+    ``coincidences`` (batch, units): d_j z_j as the modulator of layer ``index`` heard it.
     """
-    m = layer.modulator
-    evidence = xp.numpy(xp.product(xp.array(layer.listens), coincidences)).reshape(-1, 2, m.units)
+    m, sign = layer.modulator, batch.sign
+    evidence = xp.numpy(xp.product(batch.listens[index], coincidences))
+    if batch.noise:
+        evidence = evidence + batch.noise[index]
+    evidence = evidence.reshape(-1, 2, m.units)
     stagger = (np.arange(m.units) + 0.5) / m.units
     charge = m.tonic + stagger + m.resolution * (1 + np.array([[-1.0], [1.0]]) * evidence)
     total = np.clip(np.floor(charge), 0, m.burst).sum(-1)
-    opens = (total > m.units * m.tonic) | always_open[:, None]
+    opens = (total > m.units * m.tonic) | batch.always_open[:, None]
     return np.where(sign > 0, opens[:, 0] * 1.0, np.where(sign < 0, opens[:, 1] * -1.0, 0.0)), total
 
 
-def retro(
-    xp: Arrays, populations: Populations, layer: LayerPopulations, w: Mapping[str, Any], packets: Any
-) -> Any:
+def late(gamma: Array, pending: Sequence[list[float]], controls: Sequence[Control]) -> Array:
+    """Return gamma as it acts (batch,), late by each simulation's delay; ``pending``: what is on its way."""
+    if not any(control.delay for control in controls):
+        return gamma
+    acting = np.zeros_like(gamma)
+    for number, (queue, control) in enumerate(zip(pending, controls, strict=True)):
+        queue.append(float(gamma[number]))
+        if len(queue) > control.delay:
+            acting[number] = queue.pop(0)
+    return acting
+
+
+def retro(xp: Arrays, populations: Populations, index: int, w: Mapping[str, Any], packets: Any) -> Any:
     """Return what the retro dendrite has at the end (batch, units): W_retro z, W_pred^T z, 0 if blocked."""
-    feedback = populations.plasticity.prediction.feedback
+    layer, feedback = populations.layers[index], populations.rules_of(index).prediction.feedback
     if feedback == "blocked":
         return xp.full((len(packets), layer.soma.units), 0.0)
     matrix = w[f"{layer.name}.w_retro"] if feedback == "split" else w[f"{layer.name}.w_pred"].swapaxes(-1, -2)
     return xp.rounded(collected(xp, populations, matrix, packets, layer.soma.quantum), populations.grid)
 
 
-def factors(now: Activity, context: Activity, held: Any, retro: Any) -> dict[Factor, Any]:
-    """Return what is present at the synapses of a layer at the release, each (batch, units)."""
+def factors(now: Activity, context: Activity, c: Any, held: Any, retro: Any) -> dict[Factor, Any]:
+    """Return what is present at the synapses of a layer at the release, each (batch, units).
+
+    ``c`` is the activity that predicted, the layer's own or the top one's.
+    """
     return {
         Factor("x", "sample"): now.x,
         Factor("x", "context"): context.x,
         Factor("z", "sample"): now.z,
-        Factor("z", "context"): context.z,
+        Factor("z", "context"): c,
         Factor("rho", "sample"): now.rho,
         Factor("rho", "context"): context.rho,
         Factor("d", "sample"): held,
@@ -61,7 +78,7 @@ def factors(now: Activity, context: Activity, held: Any, retro: Any) -> dict[Fac
 def learn(
     xp: Arrays,
     populations: Populations,
-    layer: LayerPopulations,
+    index: int,
     w: Mapping[str, Any],
     present: Mapping[Factor, Any],
     gamma: Array,
@@ -71,11 +88,11 @@ def learn(
 
     ``gamma`` and ``bound`` (batch,); weights are rounded to the grid, then clipped to the bound.
     """
-    is_open = np.flatnonzero(gamma)
+    layer, is_open = populations.layers[index], np.flatnonzero(gamma)
     chosen: Any = slice(None) if len(is_open) == len(gamma) else xp.array(is_open, np.int64)
     here = {factor: value[chosen] for factor, value in present.items()}
     most = xp.array(bound[is_open]) if np.isfinite(bound).any() else None
-    for rule in populations.plasticity.rules:
+    for rule in populations.rules_of(index).rules:
         weights = w.get(f"{layer.name}.{rule.target}")
         if weights is None:
             continue

@@ -9,8 +9,10 @@ from typing import Any
 from ..populations import LayerPopulations, Populations
 from ..state import State
 from .arrays import Arrays
+from .axons import Axons
 from .dendrites import collected
 from .membranes import soma_packets
+from .shown import Shown
 
 
 @dataclass
@@ -28,14 +30,15 @@ class Activity:
 
 
 def respond(
-    xp: Arrays, populations: Populations, w: Mapping[str, Any], packets: Any, noise: Sequence[Any]
+    xp: Arrays, populations: Populations, axons: Axons, w: Mapping[str, Any], batch: Shown
 ) -> list[tuple[Any, Activity]]:
-    """Return of each layer its packets (batch, steps, units), and its activity.
+    """Return of each layer the packets that leave it (batch, steps, units), and its activity.
 
-    ``packets`` (batch, steps, inputs). Weights (post, pre) are shared by the batch, (batch, post, pre) not.
+    Weights (post, pre) are shared by the batch, (batch, post, pre) not.
     """
-    timing, found, below = populations.timing, [], populations.input
-    x = packets.sum(1) * below.quantum
+    timing, below, packets = populations.timing, populations.input, batch.packets
+    sent: list[Any] = []
+    membranes: list[Any] = []
     for n, layer in enumerate(populations.layers):
         soma = layer.soma
         drive = xp.heard(w[f"{layer.name}.w_ff"], packets)
@@ -44,10 +47,21 @@ def respond(
         bias = None
         if layer.bias:
             bias = xp.rounded(w[f"{layer.name}.bias"] / (soma.quantum * timing.steps_on), populations.grid)
-        packets, v = soma_packets(xp, populations, soma, drive, bias, noise[n] if noise else None)
-        next_held = collected(xp, populations, w[f"{layer.name}.w_pred"], packets, soma.quantum)
-        found.append((packets, _activity(xp, layer, x, packets.sum(1), v, next_held)))
-        x, below = found[-1][1].z, soma
+        thresholds = batch.thresholds[n] if batch.thresholds else None
+        packets, v = soma_packets(xp, populations, soma, drive, bias, thresholds)
+        packets = axons(
+            n + 1, packets, batch.lots[n] if batch.lots else None, batch.late[n] if batch.late else None
+        )
+        sent.append(packets)
+        membranes.append(v)
+        below = soma
+    found, x = [], batch.packets.sum(1) * populations.input.quantum
+    for n, layer in enumerate(populations.layers):
+        context = populations.context_of(n)
+        quantum = populations.layers[context].soma.quantum
+        next_held = collected(xp, populations, w[f"{layer.name}.w_pred"], sent[context], quantum)
+        found.append((sent[n], _activity(xp, layer, x, sent[n].sum(1), membranes[n], next_held)))
+        x = found[-1][1].z
     return found
 
 

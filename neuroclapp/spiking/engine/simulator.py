@@ -10,7 +10,7 @@ one matrix product, and dendrites and modulators follow from the packets. There 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -25,8 +25,9 @@ from ..grid import rounded
 from ..populations import Populations
 from ..state import LayerRecord, LayerState, Record, State, Stretch, rest
 from .arrays import Arrays, Library, arrays
+from .axons import Axons
 from .dendrites import met
-from .learning import factors, learn, released, retro
+from .learning import factors, late, learn, released, retro
 from .responding import Activity, remembered, respond
 from .shown import Shown, Simulation, shown
 
@@ -56,6 +57,7 @@ class Engine:
         self.at_once = at_once or max(1, AT_ONCE // (units * populations.timing.steps))
         self.populations, self.threads = populations, threads
         self.xp: Arrays = arrays(library, device)
+        self.axons = Axons(self.xp, populations)
 
     def run(
         self,
@@ -70,8 +72,16 @@ class Engine:
         one = Simulation(stream, weights, state, control or Control(), drawn)
         return self.run_many([one])[0] if learn else self._without_learning(one)
 
-    def run_many(self, simulations: Sequence[Simulation]) -> list[Stretch]:
-        """Let simulations learn side by side; raises ValueError unless their streams are of one length."""
+    def run_many(
+        self,
+        simulations: Sequence[Simulation],
+        watch: Callable[[Mapping[str, Array]], object] | None = None,
+    ) -> list[Stretch]:
+        """Let simulations learn side by side; raises ValueError unless their streams are of one length.
+
+        ``watch`` is given the weights (simulations, ...) as they stand at the end of each presentation; they go
+        on changing.
+        """
         lengths = sorted({len(each.stream) for each in simulations})
         if len(lengths) != 1:
             raise ValueError(f"simulations side by side need streams of one length, not {lengths}")
@@ -81,27 +91,34 @@ class Engine:
         names = list(simulations[0].weights)
         w = {name: self._on_grid(np.stack([each.weights[name] for each in simulations])) for name in names}
         bound = np.array([each.control.bound for each in simulations])
-        before = remembered(xp, populations, [each.state or rest(populations) for each in simulations])
+        states = [each.state or rest(populations) for each in simulations]
+        before, controls = remembered(xp, populations, states), [each.control for each in simulations]
+        pending = [_pending(states, index) for index in range(len(before))]
         kept = [_Kept() for _ in simulations]
         for n in range(lengths[0]):
-            batch = shown(xp, populations, simulations, slice(n, n + 1))
-            found = respond(xp, populations, w, batch.packets, batch.noise)
+            batch = shown(xp, populations, self.axons, simulations, slice(n, n + 1))
+            found = respond(xp, populations, self.axons, w, batch)
             left = [xp.numpy(batch.packets.sum(1))]
-            for index, layer in enumerate(populations.layers):
+            for index in range(len(populations.layers)):
                 (packets, now), context = found[index], before[index]
                 held, gamma, total = self._release(index, packets, context.next_held, batch)
+                gamma = late(gamma, pending[index], controls)
                 if gamma.any():
-                    r = xp.picked(retro(xp, populations, layer, w, packets), batch.picks[index])
-                    learn(xp, populations, layer, w, factors(now, context, held, r), gamma, bound)
+                    r = batch.dendrites.arranged(index, retro(xp, populations, index, w, packets))
+                    c = before[populations.context_of(index)].z  # the top layer is the last to change
+                    present = factors(now, context, c, held, batch.dendrites.fixate(r))
+                    learn(xp, populations, index, w, present, gamma, bound)
                 left += [xp.numpy(now.count), xp.numpy(now.v), gamma, total]
                 before[index] = now
             for number, one in enumerate(kept):
                 one.add([array[number : number + 1] for array in left])
+            if watch is not None:
+                watch({name: xp.numpy(array) for name, array in w.items()})
         return [
             Stretch(
                 each.record(),
                 Weights({name: xp.numpy(array)[number] for name, array in w.items()}),
-                self._state(each, before, number),
+                self._state(each, before, number, [queues[number] for queues in pending]),
             )
             for number, each in enumerate(kept)
         ]
@@ -111,23 +128,25 @@ class Engine:
         check(self.populations, one.stream, one.drawn)
         xp, populations = self.xp, self.populations
         w = {name: xp.shared(rounded(array, populations.grid)) for name, array in one.weights.items()}
-        before = remembered(xp, populations, [one.state or rest(populations)])
-        kept = _Kept()
+        state = one.state or rest(populations)
+        before, kept = remembered(xp, populations, [state]), _Kept()
+        pending = [_pending([state], index)[0] for index in range(len(before))]
 
         def responses(first: int) -> tuple[Shown, list[tuple[Any, Activity]]]:
-            batch = shown(xp, populations, [one], slice(first, first + self.at_once))
-            return batch, respond(xp, populations, w, batch.packets, batch.noise)
+            batch = shown(xp, populations, self.axons, [one], slice(first, first + self.at_once))
+            return batch, respond(xp, populations, self.axons, w, batch)
 
         for batch, found in self._in_turn(responses, range(0, len(one.stream), self.at_once)):
             left = [xp.numpy(batch.packets.sum(1))]
             for index, (packets, now) in enumerate(found):
                 held = xp.joined([before[index].next_held[-1:], now.next_held[:-1]], 0)
                 _, gamma, total = self._release(index, packets, held, batch)
+                gamma = np.array([late(each, [pending[index]], [one.control])[0] for each in gamma[:, None]])
                 left += [xp.numpy(now.count), xp.numpy(now.v), gamma, total]
                 before[index] = now
             kept.add(left)
         weights = Weights({name: rounded(array, populations.grid) for name, array in one.weights.items()})
-        return Stretch(kept.record(), weights, self._state(kept, before, -1))
+        return Stretch(kept.record(), weights, self._state(kept, before, -1, pending))
 
     def _in_turn(self, work: Callable[[int], T], starts: Sequence[int]) -> Iterator[T]:
         """Yield ``work(start)`` of all starts in their order, ``threads`` of them computed at a time."""
@@ -140,23 +159,36 @@ class Engine:
 
     def _release(self, index: int, packets: Any, next_held: Any, batch: Shown) -> tuple[Any, Array, Array]:
         """Return what dendrites hold at the release (batch, units), gamma, and the modulators' spikes."""
-        held = self.xp.picked(self.xp.rounded(next_held, self.populations.grid), batch.picks[index])
-        layer = self.populations.layers[index]
-        coincidences, held = met(self.xp, self.populations, held, packets, layer.soma.quantum)
-        gamma, total = released(self.xp, layer, coincidences, batch.sign, batch.always_open)
+        xp, layer, dendrites = self.xp, self.populations.layers[index], batch.dendrites
+        held = dendrites.arranged(index, xp.rounded(next_held, self.populations.grid))
+        coincidences, held = met(xp, self.populations, held, packets, layer.soma.quantum)
+        if dendrites.fixed is not None:
+            held, z = dendrites.fixate(held), packets.sum(1) * layer.soma.quantum
+            coincidences = coincidences * (1 - dendrites.fixed) + held * z * dendrites.fixed
+        gamma, total = released(xp, layer, index, coincidences, batch)
         return held, gamma, total
 
     def _on_grid(self, weights: Array) -> Any:
         return self.xp.array(rounded(weights, self.populations.grid))
 
-    def _state(self, kept: _Kept, last: Sequence[Activity], number: int) -> State:
+    def _state(
+        self, kept: _Kept, last: Sequence[Activity], number: int, pending: Sequence[list[float]]
+    ) -> State:
         """Return the state of a simulation at the end: ``number`` in the batch."""
-        names = ("count", "v", "next_held")
+
+        def left(array: Any) -> Array:
+            return self.xp.numpy(array)[number].copy()
+
         layers = [
-            LayerState(*(self.xp.numpy(getattr(layer, name))[number].copy() for name in names))
-            for layer in last
+            LayerState(left(layer.count), left(layer.v), left(layer.next_held), np.array(queue))
+            for layer, queue in zip(last, pending, strict=True)
         ]
         return State(kept.parts[-1][0][-1], layers)
+
+
+def _pending(states: Sequence[State], layer: int) -> list[list[float]]:
+    """Return the gammas of a layer that are on their way, of each simulation."""
+    return [list(state.layers[layer].pending) for state in states]
 
 
 class _Kept:

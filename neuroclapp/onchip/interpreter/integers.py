@@ -1,0 +1,128 @@
+"""A series in integers: what the products of a rule add to the accumulator of each synapse.
+
+    product  = mantissa * dependency * clip(factor + constant) * ...        each factor clipped to its width
+    addend   = clip((product >> shift) << (exponent + 7))
+    result   = clip(result + addend)                                        one product after the other
+
+The last two are clipped to -2^15 - 1 .. 2^15 - 1 where an accumulator has Lava's 15 bits; the lower end is
+Lava's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ..series import EXPONENT, MANTISSA, Term, text
+from .words import EXPONENT_OFFSET, LAVA_WORDS, Mode, Words
+
+Integers = NDArray[np.signedinteger[Any]]
+#: What a rule's products see, by dependency ("x0", "y0", "u") and then by name, shaped to be multiplied.
+Placed = Mapping[str, Mapping[str, Integers]]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """``clip(name + constant, low, high)``."""
+
+    name: str
+    constant: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A term made ready: ``clip((mantissa * dependency * factors + half >> shift) << left)``.
+
+    ``clipped`` says whether the clip can matter; ``dtype`` is that of the product.
+    """
+
+    dependency: str
+    mantissa: int
+    factors: tuple[Factor, ...]
+    half: int
+    shift: int
+    left: int
+    clipped: bool
+    dtype: type[np.signedinteger[Any]]
+
+
+@lru_cache(maxsize=1024)
+def steps(terms: tuple[Term, ...], words: Words, mode: Mode) -> tuple[Step, ...]:
+    """Return the steps of a series; raise InputError for a product of more than 62 bits that may not wrap."""
+    return tuple(_step(term, words, mode) for term in terms)
+
+
+def accumulate(start: Integers, ready: tuple[Step, ...], placed: Placed, words: Words) -> Integers:
+    """Return the accumulator after all steps; ``start`` (..., post, pre) holds ``variable << fraction``.
+
+    ``placed[dependency]`` holds the dependency, 0 or 1, under its own name, and the factors as that
+    dependency sees them; all broadcast with ``start``.
+    """
+    most = 2**words.accumulator - 1
+    least = -most - 2
+    result = start
+    for step in ready:
+        addend = _addend(step, placed[step.dependency])
+        if addend is not None:
+            if step.clipped:
+                addend = np.minimum(np.maximum(addend, least), most)
+            result = result + addend
+        result = np.minimum(np.maximum(result, least), most)
+    return result
+
+
+def _addend(step: Step, values: Mapping[str, Integers]) -> Integers | None:
+    """Return a step's addend before it is clipped; None where the dependency holds nowhere."""
+    gate = values[step.dependency]
+    if not gate.any():
+        return None
+    # Factors of one shape are multiplied first: vectors before matrices. Wrapping is arithmetic modulo 2^32,
+    # in which no order matters.
+    kind = step.dtype
+    parts: dict[tuple[int, ...], Integers] = {gate.shape: gate.astype(kind) * kind(step.mantissa)}
+    for one in step.factors:
+        value = np.minimum(np.maximum(values[one.name] + one.constant, one.low), one.high).astype(kind)
+        parts[value.shape] = parts[value.shape] * value if value.shape in parts else value
+    product, *others = sorted(parts.values(), key=lambda part: part.size)
+    for part in others:
+        product = product * part
+    if step.half:
+        product = product + kind(step.half)
+    if step.shift:
+        product = product >> kind(step.shift)
+    return product << kind(step.left)
+
+
+def _step(term: Term, words: Words, mode: Mode) -> Step:
+    mantissa, exponent = term.mantissa, term.exponent
+    while abs(mantissa) > MANTISSA[1] and mantissa % 2 == 0 and exponent < EXPONENT[1]:
+        mantissa, exponent = mantissa // 2, exponent + 1  # as Lava does: -8*2^e becomes -4*2^(e+1)
+    widths = [words.bits(operand.name) for operand in term.operands]
+    longest = abs(mantissa) << sum(widths)
+    shift, left = words.shift(term), exponent + EXPONENT_OFFSET
+    largest = (longest >> shift) + 1 << left
+    wraps = mode == "lava" and words.no_wider_than(LAVA_WORDS)
+    if longest >= 2**62 and not wraps:
+        raise InputError("rule", "product", text((term,)), "more than 62 bits; take fewer factors")
+    long = max(longest + (1 << shift), largest) >= 2**31 and not wraps
+    return Step(
+        term.dependency[0] if term.dependency[0] == "u" else term.dependency,
+        mantissa,
+        tuple(
+            Factor(operand.name, operand.constant, -(2**bits), 2**bits - 1)
+            for operand, bits in zip(term.operands, widths, strict=True)
+        ),
+        1 << shift - 1 if mode == "corrected" and shift else 0,
+        shift,
+        left,
+        largest > 2**words.accumulator - 1,
+        np.int64 if long else np.int32,
+    )

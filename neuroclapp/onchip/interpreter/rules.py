@@ -1,0 +1,146 @@
+"""One learning epoch: rules for w, d and t applied to all synapses at once, and rounded stochastically.
+
+    accumulator = variable << fraction, then `neuroclapp.onchip.interpreter.integers`
+    variable    = clip(floor(accumulator / 2^fraction) + (random < what that floor dropped))
+
+All rules read w, d and t as they were before the epoch. What ``random`` is decides how synapses are rounded:
+
+    a number in [0, 1)         for all synapses: Lava draws one for each epoch, from a generator of seed 2
+    an array of them           anything that broadcasts with (..., post, pre)
+    a numpy Generator          one number for each synapse; or a list of them, one for each network
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import InputError
+from .. import series
+from ..series import POST_TRACES, PRE_TRACES, Term
+from .integers import Integers, Placed, accumulate, steps
+from .words import LAVA_WORDS, Mode, Sign, Words
+
+TARGETS = ("w", "d", "t")
+Random = float | NDArray[np.float64] | np.random.Generator | Sequence[np.random.Generator]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The series of a connection's synaptic variables: dw, dd and dt; an empty one changes nothing."""
+
+    w: tuple[Term, ...] = ()
+    d: tuple[Term, ...] = ()
+    t: tuple[Term, ...] = ()
+
+    def __post_init__(self) -> None:
+        clocks = sorted({one.dependency for one in self.terms if one.dependency[0] == "u"})
+        if not self.terms:
+            raise InputError("rule", None, "", "it has no product for w, d or t")
+        if len(clocks) > 1:
+            raise InputError("rule", "dependency", clocks, "one connection has one k in all its rules")
+
+    @classmethod
+    def parse(cls, dw: str | None = None, dd: str | None = None, dt: str | None = None) -> Rule:
+        """Read the rules from text; raise InputError that names the product at fault."""
+        texts = {"dw": dw, "dd": dd, "dt": dt}
+        return cls(*(series.parse(text, key=key) if text else () for key, text in texts.items()))
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        return (*self.w, *self.d, *self.t)
+
+    @property
+    def period(self) -> int:
+        """Return the learning epochs from one in which uk holds to the next, 2^k; 1 without a uk."""
+        return next((2 ** int(one.dependency[1:]) for one in self.terms if one.dependency[0] == "u"), 1)
+
+    def series(self) -> dict[str, tuple[Term, ...]]:
+        """Return the series that are not empty by their variable."""
+        return {name: getattr(self, name) for name in TARGETS if getattr(self, name)}
+
+
+def apply(
+    rule: Rule,
+    values: Mapping[str, ArrayLike],
+    random: Random,
+    words: Words = LAVA_WORDS,
+    mode: Mode = "lava",
+    sign: Sign = "mixed",
+) -> dict[str, Integers]:
+    """Return the variables that ``rule`` changes, after one learning epoch, by name.
+
+    ``values`` holds integers: x0 x1 x2 (..., pre), y0 y1 y2 y3 (..., post) and w d t (..., post, pre), those
+    that the rule needs; x0 and y0 are 1 where a spike came, u is 1 if absent. Traces are what the rule sees:
+    one that decays has decayed. In front may stand axes of networks that learn side by side. Raises KeyError
+    for a name that is missing, InputError for a product or a sign that does not fit.
+    """
+    placed: dict[str, Integers] = {"u": np.ones((1, 1), dtype=np.int32)}
+    for name, value in values.items():
+        array = _integers(name, value)
+        if name in ("x0", "y0", "u"):
+            array = (array != 0).astype(np.int32)
+        if name in ("x0", *PRE_TRACES):
+            array = array[..., None, :]
+        elif name in ("y0", *POST_TRACES):
+            array = array[..., :, None]
+        placed[name] = array.reshape(1, 1) if array.ndim == 0 else array
+    variables = {name: placed[name] for name in rule.series()}
+    return learn(rule, variables, dict.fromkeys(("x0", "y0", "u"), placed), random, words, mode, sign)
+
+
+def learn(
+    rule: Rule,
+    variables: Mapping[str, Integers],
+    placed: Placed,
+    random: Random,
+    words: Words,
+    mode: Mode,
+    sign: Sign,
+) -> dict[str, Integers]:
+    """Return the variables after one epoch from values already placed, by dependency: see `apply`."""
+    changed = {}
+    for name, terms in rule.series().items():
+        fraction = words.accumulator - words.magnitude(name)
+        start = variables[name]
+        summed = accumulate(start << fraction, steps(terms, words, mode), placed, words)
+        low, high = words.range(name, sign)
+        if name == "d" or (name == "w" and low == 0):
+            summed = np.maximum(summed, 0)
+        elif name == "w" and high == 0:
+            summed = np.minimum(summed, 0)
+        rounded = (summed + ceilings(random, fraction, start.shape)) >> fraction
+        changed[name] = np.minimum(np.maximum(rounded, low), high).astype(start.dtype)
+    return changed
+
+
+def ceilings(random: Random, fraction: int, shape: tuple[int, ...]) -> Any:
+    """Return what to add before ``>> fraction``, so that a number below the fraction rounds up.
+
+    A fraction f / 2^n goes up where random < f / 2^n, which is f >= floor(2^n random) + 1.
+    """
+    unity = 1 << fraction
+    if isinstance(random, np.random.Generator):
+        drawn: Any = random.integers(0, unity, size=shape, dtype=_narrow(unity))
+    elif isinstance(random, Sequence):
+        if len(shape) != 3 or len(random) != shape[0]:
+            raise InputError("random", "generators", len(random), f"one for each network of {shape}")
+        drawn = np.stack([one.integers(0, unity, size=shape[1:], dtype=_narrow(unity)) for one in random])
+    else:
+        drawn = np.floor(np.asarray(random, dtype=np.float64) * unity).astype(np.int32)
+    return unity - 1 - drawn.astype(np.int32)
+
+
+def _narrow(unity: int) -> type[np.unsignedinteger[Any]]:
+    return np.uint8 if unity <= 256 else np.uint16
+
+
+def _integers(name: str, value: ArrayLike) -> Integers:
+    array = np.asarray(value)
+    if array.dtype.kind not in "iub":
+        raise InputError("values", name, array.dtype, "must be integers")
+    return array.astype(np.int32) if array.dtype.kind in "bu" else array

@@ -29,12 +29,13 @@ Placed = Mapping[str, Mapping[str, Integers]]
 
 @dataclass(frozen=True)
 class Factor:
-    """``clip(name + constant, low, high)``."""
+    """``clip(name + constant, low, high)``; with ``sign`` the sign of that sum, -1, 0 or 1."""
 
     name: str
     constant: int
     low: int
     high: int
+    sign: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,9 @@ def _addend(step: Step, values: Mapping[str, Integers]) -> Integers | None:
     kind = step.dtype
     parts: dict[tuple[int, ...], Integers] = {gate.shape: gate.astype(kind) * kind(step.mantissa)}
     for one in step.factors:
-        value = np.minimum(np.maximum(values[one.name] + one.constant, one.low), one.high).astype(kind)
+        value = values[one.name] + one.constant
+        value = np.sign(value) if one.sign else np.minimum(np.maximum(value, one.low), one.high)
+        value = value.astype(kind)
         parts[value.shape] = parts[value.shape] * value if value.shape in parts else value
     product, *others = sorted(parts.values(), key=lambda part: part.size)
     for part in others:
@@ -117,7 +120,7 @@ def _step(term: Term, words: Words, mode: Mode) -> Step:
         term.dependency[0] if term.dependency[0] == "u" else term.dependency,
         mantissa,
         tuple(
-            Factor(operand.name, operand.constant, -(2**bits), 2**bits - 1)
+            Factor(operand.name, operand.constant, -(2**bits), 2**bits - 1, operand.sign)
             for operand, bits in zip(term.operands, widths, strict=True)
         ),
         1 << shift - 1 if mode == "corrected" and shift else 0,

@@ -1,4 +1,4 @@
-"""The command line: ``neuroclapp list``, ``run``, its steps one by one, and ``doctor``."""
+"""The command line: ``neuroclapp list``, ``run``, its steps one by one, ``plan`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from .run.kinds import kind_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 2 after one line on standard error that says what is wrong."""
+    """Run one command; return 0, or 2 after one line on standard error that says what is wrong.
+
+    ``plan`` returns 1 where a network does not fit.
+    """
     options = _parser().parse_args(arguments)
     try:
-        options.command(options)
+        code: int | None = options.command(options)
     except NeuroclappError as error:
         print(f"neuroclapp: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("neuroclapp: stopped; go on with --resume", file=sys.stderr)
         return 130
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,6 +51,27 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("run", metavar="DIR", type=Path, help="a run's directory")
         command.add_argument("--resume", action="store_true", help="go on where the step was stopped")
         command.set_defaults(command=_step, step=name)
+
+    command = commands.add_parser("plan", help="does a network fit a chip, what it takes, what would fit")
+    command.add_argument("model", metavar="MODEL", help="a catalogue name or a path to a TOML file")
+    command.add_argument("--chip", metavar="CHIP", required=True, help="a catalogue name or a path")
+    only = command.add_mutually_exclusive_group()
+    only.add_argument("--inference", dest="mode", action="store_const", const="inference", help="that alone")
+    only.add_argument("--learning", dest="mode", action="store_const", const="learning", help="that alone")
+    command.add_argument("--chips", metavar="N", type=int, default=1, help="chips that there are (1)")
+    command.add_argument("--width", metavar="WIDTH", type=float, help="in place of the model's width")
+    command.add_argument("--neurons", metavar="N", type=int, help="neurons per unit, not the experiment's")
+    command.add_argument(
+        "--weight-bits", metavar="N", type=int, help="bits of a weight, not the chip's usual"
+    )
+    command.add_argument("--pooling", choices=("relay", "mean"), default="relay", help="how maps are pooled")
+    command.add_argument(
+        "--experiment", metavar="EXPERIMENT", default="quickstart", help="its [spiking] table"
+    )
+    command.add_argument("--rates", metavar="ACTIVITY", type=float, help="of every unit (1)")
+    command.add_argument("--run", metavar="DIR", type=Path, help="take coding and spikes of a run")
+    command.add_argument("--json", action="store_true", help="a JSON object by mode")
+    command.set_defaults(command=_plan)
 
     command = commands.add_parser(
         "doctor", help="what is installed, what is missing, the line that installs it"
@@ -112,6 +136,28 @@ def _step(options: argparse.Namespace) -> None:
     if not options.resume:
         run.clear(options.step)
     kind.steps[options.step](run)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from .run.plan import Options, plans, show
+
+    found = plans(
+        Options(
+            options.model,
+            options.chip,
+            ("inference", "learning") if options.mode is None else (options.mode,),
+            options.chips,
+            options.width,
+            options.neurons,
+            options.pooling,
+            options.experiment,
+            options.rates,
+            options.run,
+            options.weight_bits,
+        )
+    )
+    print(show(found, options.json))
+    return 0 if all(one.fits for one in found) else 1
 
 
 def _doctor(options: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ import pytest
 from neuroclapp import catalog
 from neuroclapp.errors import InputError
 from neuroclapp.onchip.chip import Chip, Limits, Widths, load_chip
-from neuroclapp.onchip.demand import check, demand
+from neuroclapp.onchip.demand import check, demand, wiring
 from neuroclapp.onchip.export import export, program
 
 
@@ -43,7 +43,7 @@ def test_unknown_key_is_named(tmp_path):
 
 def test_demand_counts_neurons_and_synapses(small):
     made, weights = small()
-    need = demand(program(made, weights, Chip(name="c", title="c")))
+    need = demand(wiring(program(made, weights, Chip(name="c", title="c"))))
     # input 6; somata 5 + 4; two modulators of 2 * 4 units; two sites in each layer
     assert need.neurons == 6 + 5 + 4 + 2 * 8 + 2 * 2
     # w_ff, w_pred and w_retro; 8 modulators that listen to 3 somata each, fire at a site; sites to somata

@@ -15,6 +15,8 @@ PACKAGES = {
         "running exported files",
         'pip install "neuroclapp[lava]" && pip install --no-deps --ignore-requires-python lava-nc==0.10.0',
     ),
+    "neo": ("spike trains as Neo objects", 'pip install "neuroclapp[neo]"'),
+    "dask": ("many runs on a cluster", 'pip install "neuroclapp[dask]"'),
     "matplotlib": ("figures", "pip install matplotlib"),
     "h5py": ("trajectories", "pip install h5py"),
     "soundfile": ("speech", "pip install soundfile"),

@@ -20,7 +20,7 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Modules whose distribution has another name.
-DISTRIBUTIONS = {"PIL": "pillow", "lava": "lava-nc", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"PIL": "pillow", "distributed": "dask", "lava": "lava-nc", "sklearn": "scikit-learn"}
 CATALOGUE = ("models", "hardware", "experiments")
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 SETTINGS = tomllib.loads(PYPROJECT)
@@ -86,7 +86,7 @@ def test_constraints_are_exact():
     assert [str(pin) for pin in pins() if not re.fullmatch(r"==[\w.]+", str(pin.specifier))] == []
 
 
-@pytest.mark.parametrize("extra", ["brian2", "lava", "nir", "dev"])
+@pytest.mark.parametrize("extra", ["brian2", "lava", "nir", "neo", "dask", "dev"])
 def test_constraints_pin_what_is_required_to_a_version_that_fits(extra):
     chosen = {canonicalize_name(pin.name): pin.specifier for pin in pins() if applies(pin)}
     for requirement in requirements(extra):
@@ -95,7 +95,7 @@ def test_constraints_pin_what_is_required_to_a_version_that_fits(extra):
 
 
 def test_every_package_that_the_code_imports_is_declared():
-    extras = [line for name in ("brian2", "lava", "nir") for line in OPTIONAL[name]]
+    extras = [line for name in ("brian2", "lava", "nir", "neo", "dask") for line in OPTIONAL[name]]
     lines = SETTINGS["project"]["dependencies"] + extras
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
     for path in (ROOT / "neuroclapp").rglob("*.py"):
@@ -109,8 +109,9 @@ def test_torch_is_pinned_for_every_python():
     assert [pin.marker for pin in pins() if pin.name == "torch"] == [None]
 
 
-def test_extra_all_is_the_three_simulators_and_formats():
-    assert OPTIONAL["all"] == ["neuroclapp[brian2,lava,nir]"]
+def test_extra_all_is_every_extra_but_those_for_developing():
+    (line,) = OPTIONAL["all"]
+    assert Requirement(line).extras == set(OPTIONAL) - {"all", "dev"}
 
 
 def test_one_version_of_lava_is_named_everywhere():

@@ -49,7 +49,12 @@ def single_weights(worlds: Sequence[Moving], layers: Sequence[str], count: int =
             flat = moving.weights[f"{layer}.w_ff"].reshape(len(moving.at), -1)[:, most]
             lines = each.plot(moving.at, flat, style, color=COLOURS[moving.world], lw=1)
             lines[0].set_label(NAMES[moving.world])
-        label(each, "presentation", "weight", f"{layer}, W: the {count} that moved most in rates")
+        label(
+            each,
+            "presentation",
+            "weight",
+            f"{layer}, W: the {count} that moved most, {NAMES[worlds[0].world]}",
+        )
     axes[0].legend(fontsize=8, frameon=False)
     return made
 

@@ -123,9 +123,9 @@ def _worlds(run: RunDirectory, seed: int) -> dict[str, list[Features]]:
     counts = run.arrays(run.seed(seed) / "features.npz")
     worlds = {
         "raw": [surveys],
-        "random": _rate_features(run.network, run.weights(seed, "initial"), surveys),
-        "rate": _rate_features(run.network, run.weights(seed, "rate"), surveys),
-        "rate_disturbed": _rate_features(run.network, run.weights(seed, "rate_disturbed"), surveys),
+        "random": rate_features(run.network, run.weights(seed, "initial"), surveys),
+        "rate": rate_features(run.network, run.weights(seed, "rate"), surveys),
+        "rate_disturbed": rate_features(run.network, run.weights(seed, "rate_disturbed"), surveys),
     }
     for world in READ:
         worlds[world] = [
@@ -135,7 +135,7 @@ def _worlds(run: RunDirectory, seed: int) -> dict[str, list[Features]]:
     return worlds
 
 
-def _rate_features(network: Network, weights: Weights, inputs: Features) -> list[Features]:
+def rate_features(network: Network, weights: Weights, inputs: Features) -> list[Features]:
     features = []
     for layer in network.layers:
         bias = weights.get(f"{layer.name}.bias", np.zeros(1))

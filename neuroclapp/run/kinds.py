@@ -88,6 +88,21 @@ def _spoken() -> type[RunFolder]:
     return SpokenSpikesRun
 
 
+def _load_study(reference: str, settings: Mapping[str, str], path: Path) -> tuple[str, dict[str, Any]]:
+    from ..study import load_study
+    from .study_worlds import check
+
+    study, table = load_study(reference, settings)
+    check(study, path)
+    return study.title, table
+
+
+def _study() -> type[RunFolder]:
+    from .study import StudyRun
+
+    return StudyRun
+
+
 def _later(module: str, name: str) -> Step:
     """Return a step whose module is imported when it is run."""
 
@@ -113,6 +128,13 @@ def _compare_systems(run: Any) -> None:
         print(table(results))
 
 
+def _compare_study(run: Any) -> None:
+    from .study_compare import compare_study
+    from .study_table import table
+
+    print(table(compare_study(run)))
+
+
 _SYSTEMS = Kind(
     _load_systems,
     _systems,
@@ -123,8 +145,8 @@ _SYSTEMS = Kind(
     },
 )
 
-#: A world's run compares rates, spikes and chip; the others compare systems of encoders that see or hear, the
-#: last of them in rates and in spikes.
+#: A world's run compares rates, spikes and chip, a study rates and spikes under many conditions; the others
+#: compare systems of encoders that see or hear, the last of them in rates and in spikes.
 KINDS: dict[str, Kind] = {
     "worlds": Kind(
         _load_worlds,
@@ -136,6 +158,16 @@ KINDS: dict[str, Kind] = {
             "lava": _later("lava", "lava"),
             "compare": _compare,
             "plot": _later("plot", "plot"),
+        },
+    ),
+    "study": Kind(
+        _load_study,
+        _study,
+        {
+            "train": _later("study", "train_study"),
+            "simulate": _later("study_simulate", "simulate_study"),
+            "compare": _compare_study,
+            "plot": _later("study_plot", "plot_study"),
         },
     ),
     "systems": _SYSTEMS,

@@ -1,0 +1,238 @@
+"""Pictures, tables and page of a study: measures against what its conditions vary, and accuracy by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .document import Shown, cost_and_versions, document, pictures, table
+from .style import COLOURS, NAMES, figure, label
+
+#: Measures by key of a condition's results: where to find one, and its name on an axis.
+MEASURES = {
+    "accumulated_cosine.w_ff": "accumulated cosine, W",
+    "accumulated_cosine.w_pred": "accumulated cosine, W_pred",
+    "update_cosine.w_ff": "update cosine, W",
+    "trajectory_cosine": "trajectory cosine, W",
+    "trajectory_share": "trajectory cosine / its ceiling",
+    "gate_agreement": "gate agreement",
+    "gate_kappa": "gate, Cohen's kappa",
+    "score_rmse": "score, RMSE",
+    "excess_spikes": "excess spikes per unit",
+    "spikes": "spikes per unit",
+    "norm_ratio.w_ff": "norm ratio, W",
+    "accuracy.spiking": "accuracy in spikes [%]",
+    "accuracy_few_labels.spiking": "accuracy in spikes, few labels [%]",
+    "paired_difference.spiking_minus_rate": "spikes - rates [points]",
+}
+USUAL = (
+    "accumulated_cosine.w_ff",
+    "accumulated_cosine.w_pred",
+    "update_cosine.w_ff",
+    "trajectory_share",
+    "gate_agreement",
+    "gate_kappa",
+    "excess_spikes",
+    "accuracy.spiking",
+    "paired_difference.spiking_minus_rate",
+)
+_CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_LAYERS = ("-", "--", "-.", ":")
+_MARKS = ("o", "s", "^", "v")
+#: A share of one below which the figures call agreement broken.
+BROKEN = 0.97
+
+
+def measured(condition: dict[str, Any], measure: str) -> dict[str, Any]:
+    """Return ``{mean, interval, per_seed}`` of a measure by layer; raise KeyError where there is none."""
+    found: Any = condition if measure.split(".")[0] in condition else condition["agreement"]
+    for key in measure.split("."):
+        found = found[key]
+    return dict(found)
+
+
+def curves(picture: dict[str, Any], results: dict[str, Any]) -> Figure:
+    """Draw measures against x: colours are curves, line styles layers, bars 95 % intervals over seeds."""
+    measures = picture["measures"] or USUAL
+    columns = min(3, len(measures))
+    rows = -(-len(measures) // columns)
+    made, axes = figure(rows, columns, (3.9 * columns, 2.9 * rows + 0.5))
+    found = _points(picture["name"], results)
+    places = {x: n for n, x in enumerate(dict.fromkeys(x for points in found.values() for x, _ in points))}
+    text = any(isinstance(x, str) for x in places)
+    for each, measure in zip(axes, measures, strict=False):
+        for number, (curve, points) in enumerate(found.items()):
+            _curve(each, measure, curve, points, number, places if text else None, len(found))
+        label(each, picture["x"], MEASURES.get(measure, measure))
+        if text:
+            each.set_xticks(range(len(places)), list(map(str, places)), rotation=35, ha="right", fontsize=7)
+        elif picture["logarithmic"]:
+            each.set_xscale("log")
+            each.set_xticks(list(places), [f"{x:g}" for x in places])
+            each.minorticks_off()
+        if measure.startswith("paired_difference"):
+            each.axhline(0.0, color="black", lw=0.7, ls=":")
+    for each in axes[len(measures) :]:
+        each.set_visible(False)
+    handles, names = axes[0].get_legend_handles_labels()
+    made.legend(handles, names, fontsize=8, ncols=4, loc="outside upper center", frameon=False)
+    return made
+
+
+def layers(picture: dict[str, Any], results: dict[str, Any]) -> Figure:
+    """Draw accuracy by layer, a panel for each condition: spikes and rates, random encoders and raw input."""
+    found = [condition for points in _points(picture["name"], results).values() for _, condition in points]
+    columns = min(3, len(found))
+    made, axes = figure(-(-len(found) // columns), columns, (4.2 * columns, 3.4 * -(-len(found) // columns)))
+    marks = {"rate": "s-", "spiking": "o-", "random": "s:", "random_spiking": "o:"}
+    low = min(min(np.ravel(one["accuracy"][world]["per_seed"])) for one in found for world in marks)
+    for each, one in zip(axes, found, strict=False):
+        at = np.arange(1, len(one["layers"]) + 1)
+        for world, mark in marks.items():
+            values, colour = one["accuracy"][world], COLOURS[world]
+            colour = "#777777" if world.startswith("random") else colour
+            shift = 0.06 if "spiking" in world else -0.06
+            each.errorbar(
+                at + shift,
+                values["mean"],
+                values["interval"],
+                fmt=mark,
+                color=colour,
+                ms=5,
+                lw=1.3,
+                capsize=2,
+                label=NAMES[world],
+            )
+            for seed in values["per_seed"]:
+                each.plot(at + shift, seed, ".", color=colour, ms=3, alpha=0.4)
+        raw = one["accuracy"]["raw"]["mean"][0]
+        each.axhline(raw, color=COLOURS["raw"], ls="--", lw=1.2, label=NAMES["raw"])
+        each.set_ylim(max(0.0, low - 5), None)
+        each.set_xticks(at, one["layers"])
+        label(each, "layer", "test accuracy [%]", one["title"])
+    for each in axes[len(found) :]:
+        each.set_visible(False)
+    axes[0].legend(fontsize=8, frameon=False)
+    return made
+
+
+def breaks(picture: dict[str, Any], results: dict[str, Any]) -> str:
+    """Say of each curve where the accumulated cosine of W is best, and where it counts as broken."""
+    said = []
+    for curve, points in _points(picture["name"], results).items():
+        worst = [(min(measured(one, "accumulated_cosine.w_ff")["mean"]), x) for x, one in points]
+        best, at = max(worst, key=lambda pair: pair[0])
+        broken = [f"{x:g}" if isinstance(x, float | int) else str(x) for value, x in worst if value < BROKEN]
+        where = f"below {BROKEN} at {', '.join(broken)}" if broken else f"never below {BROKEN}"
+        place = f"{at:g}" if isinstance(at, float | int) else str(at)
+        said.append(f"{curve + ': ' if curve else ''}best {best:.3f} at {place}, {where}")
+    return f"Accumulated cosine of W in its worst layer: {'; '.join(said)}."
+
+
+COLUMNS = (
+    ("accumulated_cosine.w_ff", "acc. cos W", "{:.4f}"),
+    ("accumulated_cosine.w_pred", "acc. cos W_pred", "{:.4f}"),
+    ("update_cosine.w_ff", "update cos W", "{:.4f}"),
+    ("gate_agreement", "gates", "{:.4f}"),
+    ("gate_kappa", "kappa", "{:.4f}"),
+    ("trajectory_cosine", "trajectory", "{:.3f}"),
+    ("trajectory_share", "its share", "{:.3f}"),
+    ("spikes", "spikes", "{:.2f}"),
+    ("excess_spikes", "excess", "{:.3f}"),
+    ("accuracy.random", "random [%]", "{:.1f}"),
+    ("accuracy.random_spiking", "in spikes", "{:.1f}"),
+    ("accuracy.rate", "rates", "{:.1f}"),
+    ("accuracy.spiking", "spikes", "{:.1f}"),
+    ("paired_difference.spiking_minus_rate", "minus rates", "{:+.2f}"),
+)
+
+
+def columns(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows, one for each condition and layer: means with 95 % intervals."""
+    rows = []
+    for one in results["conditions"].values():
+        for n, layer in enumerate(one["layers"]):
+            cells = [one["title"] if n == 0 else "", layer]
+            for measure, _, form in COLUMNS:
+                found = measured(one, measure)
+                value = form.format(found["mean"][n])
+                if len(one["seeds"]) > 1:
+                    value += f" ± {form.replace('+', '').format(found['interval'][n])}"
+                cells.append(value)
+            rows.append(cells)
+    return ["condition", "layer", *(name for _, name, _ in COLUMNS)], rows
+
+
+def raw(results: dict[str, Any]) -> str:
+    """Say what a readout finds in the input itself."""
+    found = []
+    for one in results["conditions"].values():
+        value, seeds = one["accuracy"]["raw"], one["seeds"]
+        spread = f" ± {value['interval'][0]:.1f}" if len(seeds) > 1 else ""
+        found.append(f"{value['mean'][0]:.1f}{spread} % (seeds {', '.join(map(str, seeds))})")
+    return f"A readout of the raw input finds {', or '.join(dict.fromkeys(found))}."
+
+
+def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command: str) -> str:
+    """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
+    parts = [
+        f"<h1>{escape(results['experiment'])}</h1>",
+        "<p>Figures are means over seeds with the 95 % interval of the mean. On shared weights the rate rule "
+        "stands beside the spikes at every presentation; trajectories and accuracies are of worlds that run "
+        f"freely from the same start. {escape(raw(results))}</p>",
+        *pictures(shown),
+        "<h2>All conditions</h2>" + table(*columns(results)),
+        *cost_and_versions(results),
+        f"<h2>Again</h2><p><code>{escape(command)}</code> makes this run.</p>",
+    ]
+    return document(results["experiment"], parts)
+
+
+def _points(picture: str, results: dict[str, Any]) -> dict[str, list[tuple[Any, dict[str, Any]]]]:
+    """Return the points of each curve of a picture, (x, condition), in the order of x where x is a number."""
+    found: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
+    for one in results["conditions"].values():
+        for point in one["points"]:
+            if point["picture"] == picture:
+                found.setdefault(point["curve"], []).append((point["x"], one))
+    for points in found.values():
+        if all(isinstance(x, float | int) for x, _ in points):
+            points.sort(key=lambda pair: pair[0])
+    return found
+
+
+def _curve(
+    axes: Axes,
+    measure: str,
+    curve: str,
+    points: Sequence[tuple[Any, dict[str, Any]]],
+    number: int,
+    places: dict[Any, int] | None,
+    count: int,
+) -> None:
+    colour = _CURVES[number % len(_CURVES)]
+    for layer in range(max(len(one["layers"]) for _, one in points)):
+        at, values, spread = [], [], []
+        for x, one in points:
+            found = measured(one, measure)
+            if layer < len(found["mean"]):
+                at.append(x if places is None else places[x] + 0.08 * (layer - 0.5) + 0.2 * number / count)
+                values.append(found["mean"][layer])
+                spread.append(found["interval"][layer])
+        line = "" if places is not None else _LAYERS[layer % len(_LAYERS)]
+        axes.errorbar(
+            at,
+            values,
+            spread,
+            fmt=_MARKS[layer % len(_MARKS)] + line,
+            color=colour,
+            ms=4,
+            lw=1.2,
+            capsize=2,
+            label=f"{curve}, layer {layer + 1}" if curve else f"layer {layer + 1}",
+        )

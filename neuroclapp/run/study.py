@@ -1,0 +1,151 @@
+"""The run of a study: every condition with every seed, in rates and in spikes.
+
+experiment.toml                       the study
+rates/KEY/seedN/*.safetensors         rate worlds; conditions that differ in spikes only share them
+rates/KEY/seedN/accuracy.json         raw input, random encoder and rate worlds, read out
+conditions/NAME-KEY/seedN.*           weights learned in spikes, spike counts of all images
+conditions/NAME-KEY/seedN-*.json      agreement with the rate rule, accuracy
+conditions/NAME-KEY/going-*.npz       a condition on its way: where a killed run goes on
+results.json figures/ report.html
+
+KEY stands for everything that a world depends on: after a change of the file, ``--resume`` runs what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TypeVar
+
+from ..data import digits
+from ..errors import RunError
+from ..files import write_text
+from ..presentations import Presentations, generator
+from ..rate.online import train_online
+from ..study import Condition, Study, read_study
+from ..weights import Weights, load_weights
+from .folder import RunFolder
+from .parallel import Report, side_by_side
+from .study_worlds import Worlds, check
+from .train import DISTURBANCE
+
+Run = TypeVar("Run", bound="StudyRun")
+
+
+class StudyRun(RunFolder):
+    """The directory of a study's run."""
+
+    products = {  # noqa: RUF012
+        "train": ("rates",),
+        "simulate": ("conditions",),
+        "compare": ("rates/*/seed*/accuracy.json", "conditions/*/seed*-accuracy.json", "results.json"),
+        "plot": ("figures", "report.html"),
+    }
+
+    @classmethod
+    def create(cls: type[Run], folder: Path, text: str, resume: bool) -> Run:
+        """Start a run, or take up the one that is there, also with conditions changed or added."""
+        path = folder / "experiment.toml"
+        if resume and path.is_file() and path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
+        return super().create(folder, text, resume)
+
+    @cached_property
+    def study(self) -> Study:
+        path = self.folder / "experiment.toml"
+        if not path.is_file():
+            raise RunError(
+                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
+            )
+        return read_study(path)
+
+    @cached_property
+    def data(self) -> digits.Split:
+        return digits.load()
+
+    def check(self) -> None:
+        """Raise where this is not a run's directory, or where a condition does not fit."""
+        check(self.study, self.folder / "experiment.toml")
+
+    def worlds(self, condition: Condition) -> Worlds:
+        return Worlds(condition.settings, self.data)
+
+    def rates(self, condition: Condition, seed: int) -> Path:
+        """Return the folder of a condition's rate worlds."""
+        return self.folder / "rates" / condition.rates / f"seed{seed}"
+
+    def of(self, condition: Condition, name: str) -> Path:
+        """Return a file of a condition."""
+        return self.folder / "conditions" / condition.folder / name
+
+    def rate_weights(self, condition: Condition, seed: int, name: str) -> Weights:
+        path = self.rates(condition, seed) / f"{name}.safetensors"
+        return load_weights(path, self.worlds(condition).network, condition.settings.context)
+
+    def sharing(self) -> list[tuple[Condition, int]]:
+        """Return one condition and seed for each pair of rate worlds."""
+        found: dict[tuple[str, int], tuple[Condition, int]] = {}
+        for condition in self.study.conditions:
+            for seed in condition.settings.seeds:
+                found.setdefault((condition.rates, seed), (condition, seed))
+        return list(found.values())
+
+    def waiting(self, pattern: str) -> list[tuple[Condition, tuple[int, ...]]]:
+        """Return each condition that has seeds without a file ``pattern``, and these seeds."""
+        found = []
+        for condition in self.study.conditions:
+            seeds = [
+                seed
+                for seed in condition.settings.seeds
+                if not self.of(condition, pattern.format(seed)).is_file()
+            ]
+            if seeds:
+                found.append((condition, tuple(seeds)))
+        return found
+
+
+def train_study(run: StudyRun) -> None:
+    """Train all rate worlds that are not trained yet, and each once more with 0.1 % input noise."""
+    with run.step("train"):
+        jobs, total = [], 0
+        for condition, seed in run.sharing():
+            if not (run.rates(condition, seed) / "rate_disturbed.safetensors").is_file():
+                jobs.append(partial(train_rates, run.folder, condition.name, (seed,)))
+                total += 2 * condition.settings.data.presentations
+        if jobs:
+            side_by_side(jobs, "rate networks", total)
+
+
+def train_rates(folder: Path, name: str, seeds: Sequence[int], report: Report) -> None:
+    """Train the rate worlds of a condition: a job of its own."""
+    run = StudyRun(folder)
+    condition = run.study.condition(name)
+    worlds, learning = run.worlds(condition), condition.settings.learning
+    done = 0
+    for seed in seeds:
+        stream, initial = worlds.stream(seed), worlds.initial(seed)
+        factor = 1 + DISTURBANCE * generator(seed, "disturbance").standard_normal(stream.inputs.shape)
+        shown = {
+            "rate": stream,
+            "rate_disturbed": Presentations(stream.inputs * factor, stream.sign, stream.image),
+        }
+        initial.save(run.rates(condition, seed) / "initial.safetensors")
+        for world, presentations in shown.items():
+            start = done
+
+            def learned(presentation: int, start: int = start) -> None:
+                report(start + presentation)
+
+            trained = train_online(
+                worlds.network,
+                initial,
+                presentations,
+                learning.eta,
+                learning.eta_pred,
+                every=500,
+                progress=learned,
+                context=condition.settings.context,
+            )
+            trained.weights.save(run.rates(condition, seed) / f"{world}.safetensors")
+            done += len(stream)

@@ -228,7 +228,10 @@ def _place(
         alone = core(first, first + 1)
         limit = broken(alone)
         if limit is not None:
-            refused.append(_refuse(chip, wiring, alone, limit))
+            hears = sum((one.fan_in for one in into), np.zeros(population.positions, np.int64))
+            most = int(hears.argmax()) * population.units
+            worst = core(most, most + 1)
+            refused.append(_refuse(wiring, worst if broken(worst) == limit else alone, limit))
             return cores
         # The largest number of neurons that keeps the limits: doubling from the last core's, then halving.
         good, bad, best = 1, left + 1, alone
@@ -248,7 +251,7 @@ def _place(
     return cores
 
 
-def _refuse(chip: Chip, wiring: Wiring, alone: Core, limit: Limit) -> Refused:
+def _refuse(wiring: Wiring, alone: Core, limit: Limit) -> Refused:
     """Say why one neuron alone is more than a core holds."""
     population = alone.population
     position = alone.first // population.units

@@ -1,0 +1,260 @@
+"""Plans: operations, energies and times by hand, what does not fit and what would, and the command."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tomli_w
+
+from neuroclapp import catalog
+from neuroclapp.cli import main
+from neuroclapp.network import Layer, Network, Prediction, load_network
+from neuroclapp.onchip.chip import Chip, Engine, Limits, Widths, load_chip
+from neuroclapp.onchip.plan import Coding, plan
+from neuroclapp.onchip.plan_placement import place
+from neuroclapp.onchip.plan_table import table, text
+from neuroclapp.onchip.plan_wiring import unroll
+from neuroclapp.run.plan import Options, plans
+from neuroclapp.spiking.populations import Modulator, Timing
+
+TIMING = Timing(duration=0.1, flush=0.025, dt=0.005)
+DIGITS = load_network("digits")
+
+
+def coding(**change):
+    return Coding(TIMING, 64, 8.0, (4.0,), Modulator(units=32, fan_in=32), "said", **change)
+
+
+def test_operations_energy_and_time_of_digits_on_loihi1_are_those_counted_by_hand():
+    """One neuron per unit: inputs fire 8 times, somata 4 times, in 25 steps of 2 compartments."""
+    found = plan(DIGITS, load_chip("loihi1"), replace(coding(), neurons=1), "inference")
+    assert found.fits
+    operations = 8 * 128 * 64 + 4 * 64 * 64
+    updates, spikes = 25 * 2 * (128 + 64 + 64), 8 * 128 + 4 * 64 + 4 * 64
+    assert found.steps == 25
+    assert found.operations.synaptic_operations == operations
+    assert found.operations.neuron_updates == updates
+    assert found.operations.messages == spikes
+    sent = operations * 23.6e-12 + spikes * 1.7e-12
+    assert found.energies.least == pytest.approx(sent + updates * 52e-12)
+    assert found.energies.most == pytest.approx(sent + updates * 81e-12)
+    # The busiest core is layer 1's.
+    busiest = 25 * 2 * 64 * 8.4e-9 + 8 * 128 * 64 * 3.5e-9
+    assert found.seconds == pytest.approx(busiest + 25 * 465e-9)
+    # Inputs go to layer 1's core, its somata to layer 2's.
+    assert found.traffic.between_cores == 8 * 128 + 4 * 64
+    assert found.traffic.within_cores == found.traffic.between_chips == 0
+
+
+def test_a_packet_unit_sends_one_message_in_a_step_at_most():
+    found = plan(DIGITS, load_chip("loihi2"), coding(), "inference")
+    assert found.activity.spikes == {"input": 512, "layer1": 256, "layer2": 256}
+    assert set(found.activity.messages.values()) == {20}
+    quiet = plan(DIGITS, load_chip("loihi2"), coding(activity=0.01), "inference")
+    assert quiet.activity.messages["layer1"] == pytest.approx(64 * 4 * 0.01)
+
+
+def test_an_update_of_digits_is_counted_by_hand():
+    """Split feedback: W_ff has two products, the others one; each plastic synapse hears two replays."""
+    found = plan(DIGITS, load_chip("loihi2"), coding(), "learning")
+    assert found.fits
+    w_ff, square = 64 * 128 + 64 * 64, 2 * 64 * 64
+    assert found.operations.synaptic_updates == 2 * w_ff + 2 * square
+    assert found.operations.replayed == 2 * (w_ff + 2 * square)
+    # 25 steps and the release, then two windows of 8 that begin at a multiple of 8: steps 32 to 47.
+    assert found.steps == 48
+    # Each soma sends 20 messages to its own core for W_pred and 20 for W_retro.
+    assert found.traffic.within_cores == 2 * 2 * 20 * 64
+    assert found.energies is None
+    assert "no source states" in text(found)
+
+
+def test_energy_of_an_update_takes_the_stated_ones():
+    found = plan(DIGITS, load_chip("loihi1"), coding(), "learning")
+    counted = found.operations
+    wanted = counted.synaptic_updates * 120e-12 + counted.replayed * 23.6e-12
+    assert found.energies.update == pytest.approx(wanted)
+
+
+def test_every_population_on_the_way_takes_a_step():
+    layers = tuple(Layer(f"l{n}", 3) for n in range(9))
+    found = plan(Network("n", (4,), layers), load_chip("ideal"), coding(), "inference")
+    assert found.steps == 20 + 9
+
+
+@pytest.mark.parametrize("mode", ["inference", "learning"])
+def test_digits_fit_loihi2_and_the_ideal_chip(mode):
+    for name in ("loihi2", "ideal"):
+        assert plan(DIGITS, load_chip(name), coding(), mode).fits
+
+
+def test_limits_that_no_source_states_are_named_as_not_checked():
+    found = plan(DIGITS, load_chip("loihi2"), coding(), "inference")
+    said = text(found)
+    for key in ("limits.fan_in", "limits.fan_out", "limits.synaptic_memory_per_core"):
+        assert re.search(rf"not checked, as no source states it:.*{re.escape(key)}", said)
+    assert "fits, as far as its limits are stated" in said
+    assert plan(DIGITS, load_chip("loihi1"), replace(coding(), neurons=1), "inference").unchecked == ()
+
+
+def test_learning_on_loihi1_names_graded_spikes_and_the_third_factor():
+    found = plan(DIGITS, load_chip("loihi1"), coding(), "learning")
+    assert {one.term for one in found.refused} == {"graded spikes", "third factor"}
+    assert "its reward is one signal for all synapses of a core" in text(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "term", "said"),
+    [
+        ({"limits": Limits(epoch=7)}, "epoch", "a learn window has 8 steps, an epoch 7"),
+        ({"widths": Widths(payload=11)}, "replay", "takes 12 bits, a payload 11"),  # 2 * 64 * 25 = 3200
+        ({"widths": Widths(payload=6)}, "packets", "a packet of 64 spikes is more than 6 bits"),
+        (
+            {"engine": Engine(("x1",), ("y1",), ("w",), ("x0", "u"), "neuron", "s")},
+            "w_ff: x0*x1*y2",
+            "y2 is not one of the engine's",
+        ),
+        (
+            {"engine": Engine(("x1",), ("y1", "y2"), ("w",), ("y0",), "neuron", "s")},
+            "w_pred: x0*x1*y1",
+            "dependency x0 is not one of y0",
+        ),
+        (
+            {"engine": Engine(("x1",), ("y1", "y2"), ("w",), ("x0", "u"), "neuron", "s", products=1)},
+            "w_ff",
+            "2 products, a rule has 1",
+        ),
+    ],
+)
+def test_what_an_engine_lacks_is_named_with_the_term(change, term, said):
+    found = plan(DIGITS, Chip(name="c", title="c", **change), coding(), "learning")
+    named = {re.sub(r"2\^-?\d+\*", "", one.term): one.why for one in found.refused}
+    assert said in named[term]
+
+
+def test_full_vgg6_on_loihi1_names_conv5_and_a_width_that_fits():
+    """conv5 hears 9 positions of 512 channels, more than 4096 lists; conv6 just 4 of 1024."""
+    chip = load_chip("loihi1")
+    one = replace(coding(), neurons=1)
+    found = plan(load_network("vgg6"), chip, one, "inference")
+    *relays, refused = found.refused
+    assert [(one.layer, one.term) for one in relays] == [
+        (layer, "max-pool") for layer in ("conv2", "conv4", "conv5", "conv6")
+    ]
+    assert (refused.layer, refused.term) == ("conv5", "conv5.w_ff")
+    assert "fan-in 9 positions x 512 = 4608" in refused.why
+    width = float(re.search(r"--width ([\d.]+)", refused.instead)[1])
+    chips = int(re.search(r"--chips (\d+)", refused.instead)[1])
+    narrower = plan(replace(load_network("vgg6"), width=width), chip, one, "inference", chips)
+    assert {one.term for one in narrower.refused} == {"max-pool"}
+    # Means hear all four somata of a block.
+    means = place(unroll(load_network("vgg6"), pooling="mean").wiring, chip).refused
+    said = {one.layer: re.search(r"\d+ positions x \d+", one.why)[0] for one in means}
+    wanted = {"conv3": (36, 256), "conv5": (36, 512), "conv6": (16, 1024)}
+    assert said == {layer: f"{places} positions x {units}" for layer, (places, units) in wanted.items()}
+
+
+def test_full_vgg6_on_loihi2_needs_three_chips_or_a_smaller_width():
+    """234 361 856 synapses are more than one chip's 120 000 000."""
+    found = plan(load_network("vgg6"), load_chip("loihi2"), coding(), "inference")
+    (refused,) = found.refused
+    assert found.demand.synapses == 234_361_856
+    assert refused.term == "chips"
+    width = float(re.search(r"--width ([\d.]+)", refused.instead)[1])
+    assert refused.instead.startswith("--chips 3")
+    assert plan(load_network("vgg6"), load_chip("loihi2"), coding(), "inference", chips=3).fits
+    narrower = replace(load_network("vgg6"), width=width)
+    assert plan(narrower, load_chip("loihi2"), coding(), "inference").fits
+
+
+def test_fewer_neurons_per_unit_are_proposed_where_spikes_are_not_graded():
+    found = plan(DIGITS, load_chip("loihi1"), coding(), "inference")
+    assert [(one.layer, one.term) for one in found.refused] == [("layer1", "layer1.w_ff")]
+    neurons = int(re.search(r"--neurons (\d+)", found.refused[0].instead)[1])
+    chips = int(re.search(r"--chips (\d+)", found.refused[0].instead)[1])
+    assert plan(DIGITS, load_chip("loihi1"), replace(coding(), neurons=neurons), "inference", chips).fits
+
+
+@pytest.mark.parametrize("model", catalog.names("models"))
+@pytest.mark.parametrize("chip", catalog.names("hardware"))
+def test_every_shipped_model_is_planned_on_every_chip(model, chip):
+    options = Options(model, chip, neurons=1, width=0.125 if model in ("vgg6", "resnet50", "audio") else None)
+    for found in plans(options):
+        assert json.loads(json.dumps(table(found)))["fits"] == found.fits
+        assert text(found).startswith(found.title)
+        if "gru" in {layer.kind for layer in load_network(model).layers}:
+            assert any(one.layer == "gru" for one in found.refused)
+
+
+def test_command_ends_with_0_where_all_fits_and_1_where_not(capsys):
+    assert main(["plan", "digits", "--chip", "loihi2"]) == 0
+    assert main(["plan", "digits", "--chip", "loihi1", "--inference", "--neurons", "1"]) == 0
+    assert capsys.readouterr().out.count("fits") >= 3
+    assert main(["plan", "digits", "--chip", "loihi1"]) == 1
+    assert "does not fit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing", "--chip", "loihi2"], "models: name = 'nothing'"),
+        (["digits", "--chip", "loihi3"], "hardware: name = 'loihi3'"),
+        (["digits", "--chip", "loihi2", "--width", "0"], "--width: WIDTH = 0.0: must be positive"),
+        (["digits", "--chip", "loihi2", "--chips", "0"], "--chips: N = 0: must be 1 or more"),
+        (["digits", "--chip", "loihi2", "--rates", "-1"], "--rates: ACTIVITY = -1.0: must be positive"),
+        (["digits", "--chip", "loihi1", "--weight-bits", "10"], "--weight-bits: N = 10: loihi1 has 1, 2"),
+        (["digits", "--chip", "ideal", "--weight-bits", "4"], "its weights are not integers"),
+        (["digits", "--chip", "loihi2", "--experiment", "table1"], "an experiment with a [spiking] table"),
+        (["digits", "--chip", "loihi2", "--run", "/nowhere"], "not a run's directory"),
+    ],
+)
+def test_wrong_input_ends_with_2_and_one_line(arguments, said, capsys):
+    assert main(["plan", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_bits_of_a_weight_change_memory(capsys):
+    bits = []
+    for number in ("8", "4"):
+        main(["plan", "digits", "--chip", "loihi2", "--inference", "--json", "--weight-bits", number])
+        bits.append(json.loads(capsys.readouterr().out)["inference"]["synaptic_memory_bits"])
+    assert bits == [8 * 12288, 4 * 12288]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run's directory with the recording of two presentations: spikes of input 0 and of layer1's unit 3."""
+    path = catalog.find("experiments", "quickstart")
+    (tmp_path / "experiment.toml").write_text(tomli_w.dumps(catalog.read_toml(path)))
+    (tmp_path / "seed0").mkdir()
+    packets = {"input": [10, 20, 0, 34], "soma0": [64, 64, 128], "soma1": []}
+    arrays = {f"{name}_spikes/packet": np.array(sent) for name, sent in packets.items()}
+    np.savez(tmp_path / "seed0" / "steps.npz", sign=np.zeros(2, np.int8), **arrays)
+    return tmp_path
+
+
+def test_a_run_gives_measured_spikes_and_messages(run):
+    (found,) = plans(Options("digits", "loihi2", ("inference",), run=run))
+    assert found.activity.spikes == {"input": 64 / 256, "layer1": 256 / 128, "layer2": 0}
+    assert found.activity.messages == {"input": 3 / 256, "layer1": 3 / 128, "layer2": 0}
+    assert "measured in" in text(found)
+
+
+def test_a_run_of_another_network_is_refused(run):
+    from neuroclapp.errors import InputError
+
+    with pytest.raises(InputError, match="a run of layers"):
+        plans(Options("digits", "loihi2", width=0.5, run=run))
+
+
+def test_symmetric_feedback_needs_a_second_matrix():
+    symmetric = replace(DIGITS, prediction=Prediction("symmetric"))
+    blocked = replace(DIGITS, prediction=Prediction("blocked"))
+    more = plan(symmetric, load_chip("loihi2"), coding(), "learning").demand.synapses
+    less = plan(blocked, load_chip("loihi2"), coding(), "learning").demand.synapses
+    assert more - less == 2 * 64 * 64

@@ -4,7 +4,7 @@ A presentation takes ``steps`` steps as in `neuroclapp.spiking.populations`, the
 with input. On a chip a weight changes only at the end of a learning epoch, from what its traces hold then.
 So the presentation is lengthened:
 
-    steps 0 .. steps - 1            as everywhere else
+    steps 0 .. steps - 1            as everywhere else; units are silent in the last three of them
     step  steps                     the last arrivals are collected; modulators fire and gamma is released
     window "sample", one epoch      presynaptic units replay their counts of the sample presentation
     window "context", one epoch     presynaptic units replay their counts of the context presentation
@@ -19,6 +19,8 @@ from typing import Literal
 
 Window = Literal["sample", "context"]
 WINDOWS: tuple[Window, ...] = ("sample", "context")
+#: Steps at the end of a presentation in which no unit sends: `neuroclapp.spiking.populations.Timing.release`.
+_SILENT = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Clock:
             raise ValueError(f"steps_on = {self.steps_on} must be positive and below steps = {self.steps}")
         if self.epoch < 0:
             raise ValueError(f"epoch = {self.epoch} must be positive, or 0 for no learning")
+
+    @property
+    def silent(self) -> int:
+        """The first step in which no unit sends any more: what a saturated one still holds is lost."""
+        return self.steps - _SILENT
 
     @property
     def release(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
@@ -32,10 +33,16 @@ def read(folder: Path) -> tuple[nir.Inference, Program]:
     return network, program
 
 
-def read_layer(folder: Path, layer: str) -> tuple[nir.Inference, Program, int]:
-    """Read both files and find a layer by name; raise InputError that lists the names where it is absent."""
+def read_layers(folder: Path, layers: Sequence[str] | None) -> tuple[nir.Inference, Program, tuple[int, ...]]:
+    """Read both files and find layers by name, lowest first; None for all of them.
+
+    Raises InputError that lists the names where one is absent, or where none is asked for.
+    """
     network, program = read(folder)
     names = [one.soma.name for one in program.layers]
-    if layer not in names:
-        raise InputError(folder / rulefile.FILE, "layer", layer, f"no such layer; known: {', '.join(names)}")
-    return network, program, names.index(layer)
+    wanted = names if layers is None else list(layers)
+    for layer in wanted or [None]:
+        if layer not in names:
+            known = f"no such layer; known: {', '.join(names)}"
+            raise InputError(folder / rulefile.FILE, "layer", layer, known)
+    return network, program, tuple(sorted({names.index(layer) for layer in wanted}))

@@ -1,26 +1,27 @@
-"""The step ``lava``: run the exported files in Lava, held against Brian2 and against the rule.
+"""The step ``lava``: run the exported files in Lava, held against the other simulators and the rule.
 
 Inference: the packets of every layer in every time step, on test images, against the converted network in
-Brian2. Learning: the first layer on the stream's first presentations; the weight change against the
-count-based rule, that is the rule on the counts that Lava itself produced.
+Brian2. Learning: all layers at once, on the stream's first presentations, against the engine (counts, gates,
+weights), and against the count-based rule, that is the rule on the counts that Lava itself produced.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..analysis.agreement import Comparison
 from ..analysis.measures import cosine
 from ..files import write_json, write_npz
-from ..network import Network
 from ..onchip.lava import jobs
 from ..presentations import generator
 from ..progress import Progress
+from ..spiking.engine import Engine
 from ..spiking.state import LayerRecord, Record
 from ..weights import Weights
 from .directory import RunDirectory
@@ -66,38 +67,43 @@ def _inference(run: RunDirectory, report: jobs.Progress) -> dict[str, Any]:
 
 def _learning(run: RunDirectory, report: jobs.Progress) -> dict[str, Any]:
     seed, count = run.experiment.seeds[0], run.experiment.lava.presentations
-    layer, stream = run.network.layers[0], run.stream(seed)[:count]
-    learned = jobs.learn(run.folder, layer.name, stream.inputs, stream.sign, LIMIT_S, report)
+    stream, start = run.stream(seed)[:count], on_grid(run.weights(seed, "rate"))
+    found = jobs.learn(run.folder, stream.inputs, stream.sign, limit_s=LIMIT_S, progress=report)
+    layers = list(found.values())
     record = Record(
-        learned.pre_count, [LayerRecord(learned.count, learned.charge, learned.gamma, learned.total)]
+        layers[0].pre_count, [LayerRecord(one.count, one.charge, one.gamma, one.total) for one in layers]
     )
-    before = _named(layer.name, learned.before, on_grid(run.weights(seed, "rate")))
-    after = _named(layer.name, learned.after, before)
-    network = Network(run.network.title, run.network.input, (layer,), prediction=run.network.prediction)
-    comparison = Comparison(
-        network,
-        replace(run.populations, layers=run.populations.layers[:1]),
-        before,
-        generator(seed, "shuffle"),
+    before, after = (
+        Weights({name: _held(found, start, name, when) for name in start}) for when in ("before", "after")
     )
+    comparison = Comparison(run.network, run.populations, before, generator(seed, "shuffle"))
     comparison.walk(stream, record, after)
-    rebuilt = comparison.rebuilt()
+    rebuilt, expected = comparison.rebuilt(), Engine(run.populations).run(stream, before)
+    pairs = list(zip(record.layers, expected.record.layers, strict=True))
     return {
-        "layer": layer.name,
+        "learned": list(found),
         "presentations": len(stream),
         "update_cosine": {
-            target: cosine(
-                after[f"{layer.name}.{target}"] - before[f"{layer.name}.{target}"],
-                rebuilt[f"{layer.name}.{target}"] - before[f"{layer.name}.{target}"],
-            )
-            for target in learned.after
+            target: [
+                cosine(after[name] - before[name], rebuilt[name] - before[name]) if name in after else None
+                for name in (f"{layer}.{target}" for layer in found)
+            ]
+            for target in dict.fromkeys(name.split(".")[1] for name in after)
         },
-        "gates_open": int(np.count_nonzero(learned.gamma)),
-        "largest_weight_difference": comparison.largest_mismatch,
+        "gates_open": [int(np.count_nonzero(one.gamma)) for one in layers],
+        "count_mismatches": [int(np.sum(ours.count != theirs.count)) for ours, theirs in pairs],
+        "gate_mismatches": [int(np.sum(ours.gamma != theirs.gamma)) for ours, theirs in pairs],
+        "largest_weight_difference": _largest(after, expected.weights),
+        "largest_difference_from_the_rule": comparison.largest_mismatch,
     }
 
 
-def _named(layer: str, arrays: Any, others: Weights) -> Weights:
-    """Return a layer's arrays by full name, those that Lava did not learn taken from ``others``."""
-    rest = {name: array for name, array in others.items() if name.startswith(f"{layer}.")}
-    return Weights({**rest, **{f"{layer}.{target}": array for target, array in arrays.items()}})
+def _held(found: Mapping[str, jobs.Learned], start: Weights, name: str, when: str) -> NDArray[np.float64]:
+    """Return an array as Lava held it before or after learning; what no rule changes is as in ``start``."""
+    layer, target = name.split(".")
+    array: NDArray[np.float64] = getattr(found[layer], when).get(target, start[name])
+    return array
+
+
+def _largest(ours: Weights, theirs: Weights) -> float:
+    return max(float(np.abs(array - theirs[name]).max()) for name, array in ours.items())

@@ -62,14 +62,12 @@ def test_spike_trains_are_identical_step_by_step(case):
 def test_learning_is_the_same(case):
     made, weights, stream, folder = case
     stretch, _ = run_steps(made, stream, weights, steps=False)
-    learned, record = (
-        learn(folder, "layer1", stream.inputs, stream.sign, limit_s=120),
-        stretch.record.layers[0],
-    )
-    for name in ("count", "gamma", "total"):
-        assert np.array_equal(getattr(learned, name), getattr(record, name)), name
-    assert 0.2 < np.mean(record.gamma != 0) < 1
-    for target, after in learned.after.items():
-        wanted = stretch.weights[f"layer1.{target}"]
-        assert np.abs(wanted - weights[f"layer1.{target}"]).max() > 1e-3
-        np.testing.assert_allclose(after, wanted, rtol=0, atol=1e-12, err_msg=target)
+    learned = learn(folder, stream.inputs, stream.sign, limit_s=120)
+    for layer, record in zip(made.layers, stretch.record.layers, strict=True):
+        for name in ("count", "gamma", "total"):
+            assert np.array_equal(getattr(learned[layer.name], name), getattr(record, name)), name
+        assert 0.2 < np.mean(record.gamma != 0) < 1
+        for target, after in learned[layer.name].after.items():
+            wanted = stretch.weights[f"{layer.name}.{target}"]
+            assert np.abs(wanted - weights[f"{layer.name}.{target}"]).max() > 1e-3
+            np.testing.assert_allclose(after, wanted, rtol=0, atol=1e-12, err_msg=target)

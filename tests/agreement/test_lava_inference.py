@@ -71,7 +71,7 @@ def simulate(weights, inputs):
         for k in range(3):
             bias = weights[f"layer{k}.bias"] * on / (QUANTA[k] * STEPS_ON) if k else 0.0
             v[k] = v[k] + (drive[k] + bias)
-            n = np.clip(np.floor(v[k]), 0, NEURONS)
+            n = np.clip(np.floor(v[k]), 0, NEURONS) * (step < STEPS - 3)
             v[k] = v[k] - n
             packets.append(n)
             if k:
@@ -122,11 +122,11 @@ def test_wrong_inputs_are_refused_before_a_job_starts(case):
     with pytest.raises(InputError, match="inputs: shape"):
         jobs.infer(folder, inputs[:, :5])
     with pytest.raises(InputError, match=r"sign: shape = \(2,\): must be \(25,\)"):
-        jobs.learn(folder, "layer1", inputs, [0, 1])
+        jobs.learn(folder, inputs, [0, 1])
     with pytest.raises(InputError, match="sign: value = 2: must be"):
-        jobs.learn(folder, "layer1", inputs, [2] * 25)
+        jobs.learn(folder, inputs, [2] * 25, ["layer1"])
     with pytest.raises(InputError, match="no such layer; known: layer1, layer2"):
-        jobs.learn(folder, "layer7", inputs, [0] * 25)
+        jobs.learn(folder, inputs, [0] * 25, ["layer1", "layer7"])
 
 
 def test_missing_lava_is_answered_with_the_line_that_installs_it(case, monkeypatch):

@@ -217,7 +217,7 @@ def test_files_that_do_not_belong_together_are_refused(path, value, said, export
 
 def test_an_unknown_layer_is_answered_with_the_known_ones(exported):
     with pytest.raises(InputError, match="layer = 'layer3': no such layer; known: layer1, layer2"):
-        pair.read_layer(exported, "layer3")
+        pair.read_layers(exported, ["layer1", "layer3"])
 
 
 def test_separate_gates_and_missing_weights_are_refused(small):

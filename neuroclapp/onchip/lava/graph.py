@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,17 @@ from typing import Any
 import numpy as np
 from lava.magma.core.learning.constants import GradedSpikeCfg
 from lava.magma.core.learning.learning_rule import Loihi3FLearningRule
-from lava.proc.dense.process import Dense, LearningDense
+from lava.proc.dense.process import Dense
 from numpy.typing import NDArray
 
 from .. import nir
 from ..clock import Clock
-from ..exported import read_layer
+from ..exported import read_layers
 from ..program import Connection, LayerProgram, checked_sign
 from .processes.inputs import InputPopulation
 from .processes.learning_somata import LearningSomata
 from .processes.modulator import ModulatorPopulation, ReleaseSite
+from .processes.plastic import PlasticDense
 from .processes.recorder import Recorder
 from .processes.somata import Somata
 
@@ -47,67 +49,79 @@ class InferenceGraph:
 
 
 @dataclass(frozen=True)
-class LearningGraph:
-    """One layer that learns, above layers that do not; ``plastic`` holds its LearningDense by target.
+class LearningLayer:
+    """A layer that learns; ``plastic`` holds its connections by target.
 
-    ``source`` is the presynaptic population of W_ff: the topmost layer of ``below``, or its input.
+    ``source`` is the presynaptic population of W_ff: the layer below, or the input.
+    """
+
+    source: InputPopulation | Somata | LearningSomata
+    somata: LearningSomata
+    plastic: dict[str, PlasticDense]
+    modulator: ModulatorPopulation
+    site: ReleaseSite
+
+
+@dataclass(frozen=True)
+class LearningGraph:
+    """A network up to its topmost layer that learns; ``layers`` holds those that learn, by name.
+
+    ``populations`` are all layers, lowest first. Each sends its packets to the next one in the step in which
+    it fires, whether or not its own weights are about to change.
     """
 
     clock: Clock
-    below: InferenceGraph
-    source: InputPopulation | Somata
-    somata: LearningSomata
-    plastic: dict[str, LearningDense]
-    modulator: ModulatorPopulation
-    site: ReleaseSite
+    input: InputPopulation
+    populations: tuple[Somata | LearningSomata, ...]
+    layers: dict[str, LearningLayer]
 
 
 def inference(folder: Path, inputs: Array) -> InferenceGraph:
     """Build the whole network of ``folder`` for ``inputs`` (samples, inputs), one presentation each."""
     network = nir.read(folder)
-    return _stack(network, len(network.layers), inputs, network.clock)
+    source = _input(network, inputs, network.clock)
+    connections, layers = [], []
+    below: Any = source
+    for layer in network.layers:
+        dense, below = _resting(layer, below, network.clock)
+        connections.append(dense)
+        layers.append(below)
+    return InferenceGraph(network.clock, source, tuple(connections), tuple(layers))
 
 
-def learning(folder: Path, layer: str, inputs: Array, sign: NDArray[np.int8], records: Path) -> LearningGraph:
-    """Build the network of ``folder`` up to ``layer``, which learns; the layers below keep their weights.
+def learning(
+    folder: Path,
+    inputs: Array,
+    sign: NDArray[np.int8],
+    records: Path,
+    layers: Sequence[str] | None = None,
+) -> LearningGraph:
+    """Build the network of ``folder``, in which ``layers`` learn at once, by default all of them.
 
-    ``inputs`` (presentations, inputs), ``sign`` (presentations,). What the layer's presentations leave goes
-    to files in the folder ``records``.
+    The other layers keep their weights; what lies above the topmost that learns is left out. ``inputs``
+    (presentations, inputs), ``sign`` (presentations,). What presentations leave goes to files in the folder
+    ``records``: see `learned_files`.
     """
-    network, program, index = read_layer(folder, layer)
-    own, part, clock = network.layers[index], program.layers[index], program.clock
-    below = _stack(network, index, inputs, clock)
-    source = below.layers[-1] if below.layers else below.input
-    sign = checked_sign(sign, len(inputs))
-    units, series = own.soma.units, tuple(one.series for one in part.connections)
-    somata = LearningSomata(
-        np.zeros(units) if own.bias is None else own.bias,
-        own.soma.neurons,
-        own.soma.quantum,
-        clock,
-        series,
-        len(inputs),
-        records / "somata.npz",
-        name=layer,
-    )
-    plastic: dict[str, LearningDense] = {}
-    for one in part.connections:
-        if one.target == "bias":
-            continue
-        plastic[one.target] = dense = _learning_dense(one, own.weights, clock, f"{layer}_{one.target}")
-        (source if one.target == "w_ff" else somata).s_out.connect(dense.s_in)
-        dense.a_out.connect(
-            {"w_ff": somata.a_in, "w_pred": somata.apical_in, "w_retro": somata.retro_in}[one.target]
-        )
-        for fold in one.series.folds:
-            getattr(somata, f"{one.target}_{fold.trace}").connect(getattr(dense, f"s_in_{fold.trace}"))
-    modulator, site = _modulator(part, sign, clock, records)
-    listens = Dense(weights=part.modulator.listens, num_message_bits=_PAYLOAD_BITS, name=f"{layer}_listens")
-    somata.coincidence_out.connect(listens.s_in)
-    listens.a_out.connect(modulator.a_in)
-    modulator.s_out.connect(site.a_in)
-    site.gamma_out.connect(somata.gamma_in)
-    return LearningGraph(clock, below, source, somata, plastic, modulator, site)
+    network, program, indices = read_layers(folder, layers)
+    stream = _Stream(checked_sign(sign, len(inputs)), program.clock, records)
+    source = _input(network, inputs, program.clock)
+    populations: list[Somata | LearningSomata] = []
+    made: dict[str, LearningLayer] = {}
+    below: Any = source
+    for index, layer in enumerate(network.layers[: max(indices) + 1]):
+        if index in indices:
+            made[layer.soma.name] = one = _learning(layer, program.layers[index], below, stream)
+            below = one.somata
+        else:
+            _, below = _resting(layer, below, program.clock)
+        populations.append(below)
+    return LearningGraph(program.clock, source, tuple(populations), made)
+
+
+def learned_files(records: Path, layer: str, targets: Iterable[str]) -> dict[str, Path]:
+    """Return the files that a layer leaves at the end: its somata's, its site's, and one for each matrix."""
+    names = {"somata": "npz", "site": "npy", **dict.fromkeys(targets, "npy")}
+    return {name: records / f"{layer}_{name}.{ending}" for name, ending in names.items()}
 
 
 def record(graph: InferenceGraph, presentations: int, folder: Path) -> list[Path]:
@@ -132,41 +146,80 @@ def learning_rule(connection: Connection, clock: Clock) -> Loihi3FLearningRule:
     return rule
 
 
-def _stack(network: nir.Inference, depth: int, inputs: Array, clock: Clock) -> InferenceGraph:
-    source = InputPopulation(network.charge(inputs), network.input.neurons, clock, name=network.input.name)
-    connections, layers = [], []
-    below: Any = source
-    for layer in network.layers[:depth]:
-        name, units = layer.soma.name, layer.soma.units
-        dense = Dense(weights=layer.weights, num_message_bits=_PAYLOAD_BITS, name=f"{name}_w_ff")
-        bias = np.zeros(units) if layer.bias is None else layer.bias
-        somata = Somata(bias, layer.soma.neurons, clock, name=name)
-        below.s_out.connect(dense.s_in)
-        dense.a_out.connect(somata.a_in)
-        connections.append(dense)
-        layers.append(somata)
-        below = somata
-    return InferenceGraph(clock, source, tuple(connections), tuple(layers))
+@dataclass(frozen=True)
+class _Stream:
+    """What all layers that learn share: signs (presentations,), clock, and the folder of the records."""
+
+    sign: NDArray[np.int8]
+    clock: Clock
+    records: Path
 
 
-def _learning_dense(one: Connection, w_ff: Array, clock: Clock, name: str) -> LearningDense:
-    return LearningDense(
-        weights=np.array(w_ff if one.weights is None else one.weights),
-        num_message_bits=_PAYLOAD_BITS,
-        learning_rule=learning_rule(one, clock),
-        graded_spike_cfg=GradedSpikeCfg.OVERWRITE,
+def _input(network: nir.Inference, inputs: Array, clock: Clock) -> InputPopulation:
+    return InputPopulation(network.charge(inputs), network.input.neurons, clock, name=network.input.name)
+
+
+def _resting(layer: nir.Feedforward, below: Any, clock: Clock) -> tuple[Dense, Somata]:
+    """Make a layer that does not learn, fed by the population below."""
+    name, units = layer.soma.name, layer.soma.units
+    dense = Dense(weights=layer.weights, num_message_bits=_PAYLOAD_BITS, name=f"{name}_w_ff")
+    bias = np.zeros(units) if layer.bias is None else layer.bias
+    somata = Somata(bias, layer.soma.neurons, clock, name=name)
+    below.s_out.connect(dense.s_in)
+    dense.a_out.connect(somata.a_in)
+    return dense, somata
+
+
+def _learning(layer: nir.Feedforward, part: LayerProgram, below: Any, stream: _Stream) -> LearningLayer:
+    """Make a layer that learns, fed by the population below: somata, plastic connections, modulator."""
+    name, units = layer.soma.name, layer.soma.units
+    matrices = {one.target: one for one in part.connections if one.target != "bias"}
+    files = learned_files(stream.records, name, matrices)
+    somata = LearningSomata(
+        np.zeros(units) if layer.bias is None else layer.bias,
+        layer.soma.neurons,
+        layer.soma.quantum,
+        stream.clock,
+        tuple(one.series for one in part.connections),
+        len(stream.sign),
+        files["somata"],
         name=name,
     )
+    dendrites = {"w_ff": somata.a_in, "w_pred": somata.apical_in, "w_retro": somata.retro_in}
+    plastic: dict[str, PlasticDense] = {}
+    for target, one in matrices.items():
+        plastic[target] = dense = _plastic(one, layer.weights, stream, files[target])
+        (below if target == "w_ff" else somata).s_out.connect(dense.s_in)
+        dense.a_out.connect(dendrites[target])
+        for fold in one.series.folds:
+            getattr(somata, f"{target}_{fold.trace}").connect(getattr(dense, f"s_in_{fold.trace}"))
+    modulator, site = _modulator(part, stream, files["site"])
+    listens = Dense(weights=part.modulator.listens, num_message_bits=_PAYLOAD_BITS, name=f"{name}_listens")
+    somata.coincidence_out.connect(listens.s_in)
+    listens.a_out.connect(modulator.a_in)
+    modulator.s_out.connect(site.a_in)
+    site.gamma_out.connect(somata.gamma_in)
+    return LearningLayer(below, somata, plastic, modulator, site)
 
 
-def _modulator(
-    part: LayerProgram, sign: NDArray[np.int8], clock: Clock, records: Path
-) -> tuple[ModulatorPopulation, ReleaseSite]:
+def _plastic(one: Connection, w_ff: Array, stream: _Stream, record: Path) -> PlasticDense:
+    return PlasticDense(
+        weights=np.array(w_ff if one.weights is None else one.weights),
+        num_message_bits=_PAYLOAD_BITS,
+        learning_rule=learning_rule(one, stream.clock),
+        graded_spike_cfg=GradedSpikeCfg.OVERWRITE,
+        steps=len(stream.sign) * stream.clock.period,
+        record=record,
+        name=record.stem,
+    )
+
+
+def _modulator(part: LayerProgram, stream: _Stream, record: Path) -> tuple[ModulatorPopulation, ReleaseSite]:
     given, name = part.modulator, part.soma.name
     population = ModulatorPopulation(
-        given.units, given.tonic, given.resolution, given.burst, clock, name=f"{name}_modulator"
+        given.units, given.tonic, given.resolution, given.burst, stream.clock, name=f"{name}_modulator"
     )
     site = ReleaseSite(
-        given.units, given.tonic, sign, part.soma.units, clock, records / "site.npy", name=f"{name}_site"
+        given.units, given.tonic, stream.sign, part.soma.units, stream.clock, record, name=record.stem
     )
     return population, site

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -26,8 +26,8 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import MissingPackageError, RunError
 from ...plasticity import Target
 from .. import nir
-from ..exported import read_layer
-from ..program import checked_sign
+from ..exported import read_layers
+from ..program import LayerProgram, checked_sign
 from .shim import INSTALL
 
 Progress = Callable[[int, int], None]
@@ -36,7 +36,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Learned:
-    """What on-chip learning of one layer leaves.
+    """What on-chip learning leaves of one layer.
 
     ``before`` and ``after``: weights by target, in rate units. ``pre_count`` (presentations, presynaptic
     units): spikes of the population below. ``count``, ``charge`` (net charge, in spikes), ``apical`` (d) and
@@ -72,31 +72,43 @@ def infer(
 
 def learn(
     folder: Path,
-    layer: str,
     inputs: ArrayLike,
     sign: ArrayLike,
+    layers: Sequence[str] | None = None,
     limit_s: float = 600,
     progress: Progress | None = None,
-) -> Learned:
-    """Let one layer of an export learn in Lava, from rest and from the exported weights.
+) -> dict[str, Learned]:
+    """Let layers of an export learn in Lava, all of them at once, from rest and from the exported weights.
 
-    ``inputs`` (presentations, inputs) and ``sign`` (presentations,) are the stream; the layers below infer.
+    ``inputs`` (presentations, inputs) and ``sign`` (presentations,) are the stream. ``layers`` names those
+    that learn, by default all; those below them infer. Returns what each leaves, by name.
     """
-    network, program, index = read_layer(folder, layer)
+    network, program, indices = read_layers(folder, layers)
     inputs = np.asarray(inputs, dtype=np.float64)
     network.charge(inputs)  # raises where they do not fit, before a job is started
     arrays = {"inputs": inputs, "sign": checked_sign(sign, len(inputs))}
-    result = run_job("learning", folder, arrays, {"layer": layer}, limit_s, progress)
+    names = [program.layers[index].soma.name for index in indices]
+    result = run_job("learning", folder, arrays, {"layers": names}, limit_s, progress)
+    return {
+        name: _learned(name, network.layers[index], program.layers[index], result)
+        for name, index in zip(names, indices, strict=True)
+    }
+
+
+def _learned(
+    name: str, layer: nir.Feedforward, part: LayerProgram, result: Mapping[str, NDArray[Any]]
+) -> Learned:
     before: dict[Target, Array] = {}
     after: dict[Target, Array] = {}
-    for one in program.layers[index].connections:
-        start = {"w_ff": network.layers[index].weights, "bias": network.layers[index].bias}.get(
-            one.target, one.weights
-        )
+    for one in part.connections:
+        start = {"w_ff": layer.weights, "bias": layer.bias}.get(one.target, one.weights)
         if start is not None:
-            before[one.target], after[one.target] = start / one.scale, result[one.target] / one.scale
-    names = ("pre_count", "count", "charge", "apical", "retro", "gamma", "total")
-    return Learned(before, after, *(result[name] for name in names))
+            before[one.target], after[one.target] = (
+                start / one.scale,
+                result[f"{name}.{one.target}"] / one.scale,
+            )
+    kept = ("pre_count", "count", "charge", "apical", "retro", "gamma", "total")
+    return Learned(before, after, *(result[f"{name}.{key}"] for key in kept))
 
 
 def run_job(

@@ -47,17 +47,38 @@ def _inference(job: dict[str, Any], arrays: Arrays, job_folder: Path) -> Arrays:
 def _learning(job: dict[str, Any], arrays: Arrays, job_folder: Path) -> Arrays:
     from . import graph
 
-    built = graph.learning(Path(job["folder"]), job["layer"], arrays["inputs"], arrays["sign"], job_folder)
+    built = graph.learning(Path(job["folder"]), arrays["inputs"], arrays["sign"], job_folder, job["layers"])
     presentations, clock = len(arrays["inputs"]), built.clock
-    source = graph.record_one(built.source, presentations * clock.period, job_folder / "source.npy")
-    _run(built.somata, presentations * clock.period)
-    result = {target: np.array(dense.weights.get()) for target, dense in built.plastic.items()}
-    built.somata.stop()
-    with np.load(job_folder / "somata.npz", allow_pickle=False) as file:
-        result |= {name: file[name] for name in file.files}
-    sent = np.load(source, allow_pickle=False).reshape(presentations, clock.period, -1)
-    result["pre_count"] = sent[:, : clock.steps].sum(axis=1, dtype=np.float64)
-    return result | {"total": np.load(job_folder / "site.npy", allow_pickle=False)}
+    sources = _record_sources(built, presentations, job_folder)
+    _run(built.input, presentations * clock.period)
+    built.input.stop()
+    result: Arrays = {}
+    for name, layer in built.layers.items():
+        files = graph.learned_files(job_folder, name, layer.plastic)
+        with np.load(files.pop("somata"), allow_pickle=False) as file:
+            left = {key: file[key] for key in file.files}
+        left["total"] = np.load(files.pop("site"), allow_pickle=False)
+        left |= {target: np.load(path, allow_pickle=False) for target, path in files.items()}
+        result |= {f"{name}.{key}": value for key, value in left.items()}
+    for name, layer in built.layers.items():
+        if name in sources:
+            sent = np.load(sources[name], allow_pickle=False).reshape(presentations, clock.period, -1)
+            result[f"{name}.pre_count"] = sent[:, : clock.steps].sum(axis=1, dtype=np.float64)
+        else:
+            result[f"{name}.pre_count"] = result[f"{layer.source.name}.count"]
+    return result
+
+
+def _record_sources(built: Any, presentations: int, job_folder: Path) -> dict[str, Path]:
+    """Record what layers that learn hear, where it comes from a population that keeps no record itself."""
+    from . import graph
+
+    steps = presentations * built.clock.period
+    return {
+        name: graph.record_one(layer.source, steps, job_folder / f"{name}_source.npy")
+        for name, layer in built.layers.items()
+        if layer.source.name not in built.layers
+    }
 
 
 def _run(process: Any, steps: int) -> None:

@@ -13,6 +13,7 @@ Array = NDArray[np.float64]
 class Counter:
     """Units of ``neurons`` neurons each: ``n = clip(floor(v), 0, neurons); v -= n; count += n``.
 
+    From ``clock.silent`` on they integrate and send nothing.
     All arrays are (units,). ``count`` and ``count_context`` are the spikes of this presentation and of the
     one before it; a replay sends them as graded spikes of twice their value, since Lava's trace x1 takes
     half of a payload.
@@ -28,9 +29,11 @@ class Counter:
         self.count_context, self.count = self.count, np.zeros_like(self.count)
         self.v = np.full_like(self.v, 0.5)
 
-    def step(self, charge: Array | float) -> Array:
-        """Integrate ``charge`` [thresholds] and return the packets that this sends."""
+    def step(self, charge: Array | float, phase: int) -> Array:
+        """Integrate ``charge`` [thresholds] and return the packets that units send in step ``phase``."""
         self.v = self.v + charge
+        if phase >= self.clock.silent:
+            return np.zeros_like(self.count)
         packets = np.clip(np.floor(self.v), 0, self.neurons)
         self.v = self.v - packets
         self.count = self.count + packets

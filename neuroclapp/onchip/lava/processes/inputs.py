@@ -49,5 +49,5 @@ class InputPopulationModel(PyLoihiProcessModel):  # type: ignore[misc]
         if phase >= self._clock.steps:
             self.s_out.send(self._units.replay(phase))
             return
-        on = phase < self._clock.steps_on
-        self.s_out.send(self._units.step(self._charge[presentation % len(self._charge)] if on else 0.0))
+        on, charge = phase < self._clock.steps_on, self._charge[presentation % len(self._charge)]
+        self.s_out.send(self._units.step(charge if on else 0.0, phase))

@@ -110,7 +110,8 @@ class LearningSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
             self._next = self._next + apical
             self._collected = self._collected + retro
         if phase < self._clock.steps:
-            packets = self._units.step(basal + self._bias if phase < self._clock.steps_on else basal)
+            charge = basal + self._bias if phase < self._clock.steps_on else basal
+            packets = self._units.step(charge, phase)
             self.s_out.send(packets)
             self.coincidence_out.send(self._held * packets * self._quantum)
         else:
@@ -151,7 +152,8 @@ class LearningSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
         """Send all traces; only connected ports have a receiver."""
         for target in _CONNECTED:
             for trace in _TRACES:
-                getattr(self, f"{target}_{trace}").send(self._fold(target, trace, window))
+                value = self._silence if window is None else self._fold(target, trace, window)
+                getattr(self, f"{target}_{trace}").send(value)
 
     def _learn_bias(self) -> None:
         series = self._series.get("bias")

@@ -56,4 +56,4 @@ class SomataModel(PyLoihiProcessModel):  # type: ignore[misc]
             arriving = np.zeros_like(arriving)
         if phase < self._clock.steps_on:
             arriving = arriving + self._bias
-        self.s_out.send(self._units.step(arriving))
+        self.s_out.send(self._units.step(arriving, phase))

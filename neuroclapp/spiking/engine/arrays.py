@@ -78,6 +78,10 @@ class Arrays:
             return table[rows, columns.astype(np.int64)]
         return table[rows, columns.long()]
 
+    def running_maximum(self, array: Any) -> Any:
+        """Return the largest entry so far along the second axis."""
+        return np.maximum.accumulate(array, 1) if self.is_numpy else array.cummax(1).values
+
     def rounded(self, array: Any, step: float | None) -> Any:
         """Round to multiples of ``step``, as `neuroclapp.spiking.grid.rounded` does."""
         return array if step is None else self.floor(array / step + 0.5) * step

@@ -1,6 +1,8 @@
 """The engine's neurons: packets of a population from the charge that arrives in each time step.
 
-Written from the equations in `neuroclapp.spiking.populations` and `neuroclapp.spiking.variants`.
+Written from the equations in `neuroclapp.spiking.populations` and `neuroclapp.spiking.variants`. Without leak
+and noise a packet unit has fired the running maximum of its charge, rounded down, so that all time steps are
+found at once, unless a packet would be larger than its neurons can send; all else goes step by step.
 """
 
 from __future__ import annotations
@@ -12,13 +14,18 @@ import numpy as np
 
 from ..grid import decay
 from ..populations import Population, Populations
-from ..variants import Leaky
+from ..variants import IntegrateAndFire, Leaky
 from .arrays import Arrays
 
 
 def input_packets(xp: Arrays, populations: Populations, charge: Any) -> Any:
     """Return packets (batch, steps, inputs) of a regular code; ``charge`` (batch, inputs) is of one step."""
     timing, source = populations.timing, populations.input
+    on = xp.array(np.clip(np.arange(1, timing.release + 1), 0, timing.steps_on))
+    fired = xp.floor(0.5 + charge[:, None] * on[:, None])
+    packets = _increments(xp, fired, timing.steps)
+    if float(packets.max()) <= source.neurons:
+        return packets
     packets = xp.full((len(charge), timing.steps, source.units), 0.0)
     v = xp.full((len(charge), source.units), 0.5)
     for step in range(timing.release):
@@ -39,6 +46,10 @@ def soma_packets(
     far thresholds lie above 1. With neurons one by one, membranes have a third axis.
     """
     timing, (batch, steps, units) = populations.timing, drive.shape
+    if populations.unit == "packet" and isinstance(populations.neuron, IntegrateAndFire):
+        packets, v = _at_once(xp, populations, drive, bias)
+        if float(packets.max()) <= soma.neurons:
+            return packets, v
     leak, reset = _leak(xp, populations), _reset(populations)
     packets = xp.full((batch, steps, units), 0.0)
     one_by_one = populations.unit == "neurons"
@@ -61,6 +72,27 @@ def soma_packets(
             v = reset(v, n)
             packets[:, step] = n.sum(-1) if one_by_one else n
     return packets, v.sum(-1) - 0.5 * (soma.neurons - 1) if one_by_one else v
+
+
+def _at_once(xp: Arrays, populations: Populations, drive: Any, bias: Any | None) -> tuple[Any, Any]:
+    """Return packets and final membranes of units that send whatever they are charged with."""
+    timing, (batch, steps, units) = populations.timing, drive.shape
+    charge = xp.full((batch, steps, units), 0.0)
+    charge[:, 1:] = drive[:, :-1]
+    if bias is not None:
+        charge[:, : timing.steps_on] += bias[..., None, :]
+    charge[:, 0] += 0.5
+    v = charge.cumsum(1)
+    packets = _increments(xp, xp.running_maximum(xp.floor(v[:, : timing.release]).clip(0)), steps)
+    return packets, v[:, -1] - packets.sum(1)
+
+
+def _increments(xp: Arrays, total: Any, steps: int) -> Any:
+    """Return in each of ``steps`` time steps what a running ``total`` (batch, first steps, units) gains."""
+    packets = xp.full((len(total), steps, total.shape[2]), 0.0)
+    packets[:, : total.shape[1]] = total
+    packets[:, 1 : total.shape[1]] -= total[:, :-1]
+    return packets
 
 
 def _leak(xp: Arrays, populations: Populations) -> Callable[[Any], Any]:

@@ -79,8 +79,8 @@ class Engine:
     ) -> list[Stretch]:
         """Let simulations learn side by side; raises ValueError unless their streams are of one length.
 
-        ``watch`` is given the weights (simulations, ...) as they stand at the end of each presentation; they go
-        on changing.
+        ``watch`` is given the weights (simulations, ...) as they stand at the end of each presentation; they
+        go on changing.
         """
         lengths = sorted({len(each.stream) for each in simulations})
         if len(lengths) != 1:

@@ -17,8 +17,9 @@ def text(plan: Plan) -> str:
     parts = [_head(plan), *_table(plan), *_presentation(plan)]
     if plan.refused:
         parts.append("does not fit:")
-        for (term, why, instead), layers in _together(plan).items():
-            parts.append(f"  {', '.join(layers)}, {term}: {why}")
+        for instead, said in _together(plan).items():
+            for (term, why), layers in said.items():
+                parts.append(f"  {', '.join(layers)}, {term}: {why}")
             if instead:
                 parts.append(f"    would fit: {instead}")
     if plan.unchecked:
@@ -64,11 +65,11 @@ def _head(plan: Plan) -> str:
     return f"{plan.title}\n{plan.mode} on {plan.chip.title}: {verdict}"
 
 
-def _together(plan: Plan) -> dict[tuple[str, str, str], list[str]]:
-    """Return the layers that are refused for the same reason, by term, reason and what would fit."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+def _together(plan: Plan) -> dict[str, dict[tuple[str, str], list[str]]]:
+    """Return what does not fit by what would: the layers of each term and reason."""
+    found: dict[str, dict[tuple[str, str], list[str]]] = {}
     for one in plan.refused:
-        found.setdefault((one.term, one.why, one.instead), []).append(one.layer)
+        found.setdefault(one.instead, {}).setdefault((one.term, one.why), []).append(one.layer)
     return found
 
 

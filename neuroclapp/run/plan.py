@@ -15,7 +15,8 @@ from ..errors import InputError, RunError
 from ..experiment import Experiment, load_experiment
 from ..network import Network, load_network
 from ..onchip.chip import Chip, load_chip
-from ..onchip.plan import Coding, Mode, Plan, plan
+from ..onchip.plan import Plan, plan
+from ..onchip.plan_case import Coding, Mode
 from ..onchip.plan_table import table, text
 from ..onchip.plan_wiring import Pooling
 from ..spiking.mapping import Spiking
@@ -108,7 +109,10 @@ def _with(options: Options, coding: Coding, spiking: Spiking) -> Coding:
                 name: (part * fired, min(sent, part * fired, steps))
                 for name, (fired, sent) in coding.measured.items()
             }
-            coding = replace(coding, measured=measured)
+            where = (
+                f"{coding.measured_in}, scaled from {spiking.neurons} neurons per unit to {options.neurons}"
+            )
+            coding = replace(coding, measured=measured, measured_in=where)
     if options.activity is not None:
         if not options.activity > 0:
             raise InputError("--rates", "ACTIVITY", options.activity, "must be positive")

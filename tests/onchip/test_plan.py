@@ -12,7 +12,8 @@ from neuroclapp import catalog
 from neuroclapp.cli import main
 from neuroclapp.network import Layer, Network, Prediction, load_network
 from neuroclapp.onchip.chip import Chip, Engine, Limits, Widths, load_chip
-from neuroclapp.onchip.plan import Coding, plan
+from neuroclapp.onchip.plan import plan
+from neuroclapp.onchip.plan_case import Coding
 from neuroclapp.onchip.plan_placement import place
 from neuroclapp.onchip.plan_table import table, text
 from neuroclapp.onchip.plan_wiring import unroll
@@ -134,21 +135,38 @@ def test_what_an_engine_lacks_is_named_with_the_term(change, term, said):
     assert said in named[term]
 
 
-def test_full_vgg6_on_loihi1_names_conv5_and_a_width_that_fits():
-    """conv5 hears 9 positions of 512 channels, more than 4096 lists; conv6 just 4 of 1024."""
+def options(said):
+    """The options that a plan proposes, as keyword arguments."""
+    words = said.split()
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    kinds = {"--chips": int, "--neurons": int, "--width": float, "--pooling": str}
+    return {name[2:]: kinds[name](value) for name, value in given.items()}
+
+
+@pytest.mark.parametrize(
+    ("model", "chip", "given"),
+    [
+        ("digits", "loihi1", {}),
+        ("vgg6", "loihi2", {}),
+        ("vgg6", "loihi1", {"width": 0.25, "neurons": 1}),
+        ("vgg6", "loihi1", {"width": 0.125, "neurons": 2, "chips": 2}),
+        ("vgg6", "loihi1", {"width": 0.25, "neurons": 1, "pooling": "mean"}),
+    ],
+)
+def test_what_would_fit_does(model, chip, given):
+    (found,) = plans(Options(model, chip, ("inference",), **given))
+    assert not found.fits
+    for said in found.refused[0].instead.split(", or "):
+        (changed,) = plans(Options(model, chip, ("inference",), **{**given, **options(said)}))
+        assert changed.fits, said
+
+
+def test_full_vgg6_on_loihi1_names_the_layers_that_fit_no_core():
+    """conv5 hears 9 positions of 512 channels, more than 4096 lists; conv6 hears 4 of 1024, just as many."""
     chip = load_chip("loihi1")
-    one = replace(coding(), neurons=1)
-    found = plan(load_network("vgg6"), chip, one, "inference")
-    *relays, refused = found.refused
-    assert [(one.layer, one.term) for one in relays] == [
-        (layer, "max-pool") for layer in ("conv2", "conv4", "conv5", "conv6")
-    ]
+    (refused,) = place(unroll(load_network("vgg6")).wiring, chip).refused
     assert (refused.layer, refused.term) == ("conv5", "conv5.w_ff")
-    assert "fan-in 9 positions x 512 = 4608" in refused.why
-    width = float(re.search(r"--width ([\d.]+)", refused.instead)[1])
-    chips = int(re.search(r"--chips (\d+)", refused.instead)[1])
-    narrower = plan(replace(load_network("vgg6"), width=width), chip, one, "inference", chips)
-    assert {one.term for one in narrower.refused} == {"max-pool"}
+    assert "fan-in 9 positions x 512 = 4608 of one neuron takes 4608 lists" in refused.why
     # Means hear all four somata of a block.
     means = place(unroll(load_network("vgg6"), pooling="mean").wiring, chip).refused
     said = {one.layer: re.search(r"\d+ positions x \d+", one.why)[0] for one in means}
@@ -156,25 +174,20 @@ def test_full_vgg6_on_loihi1_names_conv5_and_a_width_that_fits():
     assert said == {layer: f"{places} positions x {units}" for layer, (places, units) in wanted.items()}
 
 
-def test_full_vgg6_on_loihi2_needs_three_chips_or_a_smaller_width():
+def test_relays_are_named_where_neurons_run_no_program():
+    narrow = replace(load_network("vgg6"), width=0.0625)
+    found = plan(narrow, load_chip("loihi1"), replace(coding(), neurons=1), "inference")
+    assert [(one.layer, one.term, one.instead) for one in found.refused] == [
+        (layer, "max-pool", "--pooling mean") for layer in ("conv2", "conv4", "conv5", "conv6")
+    ]
+
+
+def test_full_vgg6_on_loihi2_needs_three_chips():
     """234 361 856 synapses are more than one chip's 120 000 000."""
     found = plan(load_network("vgg6"), load_chip("loihi2"), coding(), "inference")
-    (refused,) = found.refused
     assert found.demand.synapses == 234_361_856
-    assert refused.term == "chips"
-    width = float(re.search(r"--width ([\d.]+)", refused.instead)[1])
-    assert refused.instead.startswith("--chips 3")
-    assert plan(load_network("vgg6"), load_chip("loihi2"), coding(), "inference", chips=3).fits
-    narrower = replace(load_network("vgg6"), width=width)
-    assert plan(narrower, load_chip("loihi2"), coding(), "inference").fits
-
-
-def test_fewer_neurons_per_unit_are_proposed_where_spikes_are_not_graded():
-    found = plan(DIGITS, load_chip("loihi1"), coding(), "inference")
-    assert [(one.layer, one.term) for one in found.refused] == [("layer1", "layer1.w_ff")]
-    neurons = int(re.search(r"--neurons (\d+)", found.refused[0].instead)[1])
-    chips = int(re.search(r"--chips (\d+)", found.refused[0].instead)[1])
-    assert plan(DIGITS, load_chip("loihi1"), replace(coding(), neurons=neurons), "inference", chips).fits
+    assert [(one.layer, one.term) for one in found.refused] == [("all layers", "chips")]
+    assert found.refused[0].instead.startswith("--chips 3")
 
 
 @pytest.mark.parametrize("model", catalog.names("models"))

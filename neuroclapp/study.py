@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass as description
 
 from . import __version__, catalog
@@ -22,12 +22,43 @@ from .catalog import DESCRIPTION
 from .errors import InputError
 from .experiment import Data, Learning
 from .network import load_network
+from .onchip.fixed.schemes import Scheme
+from .onchip.interpreter import Words
 from .plasticity import Context, Treatment
 from .spiking.mapping import Spiking
 from .weights import Initial
 
 #: What a condition may replace.
-REPLACED = ("model", "seeds", "data", "learning", "initial", "spiking", "context", "control")
+REPLACED = ("model", "seeds", "data", "learning", "initial", "spiking", "context", "control", "chip")
+
+
+@description(frozen=True, config=DESCRIPTION)
+class OnChip:
+    """The network in a chip's integers, instead of spikes in floating point.
+
+    ``chip`` is a catalogue name, or a path; ``scheme`` says how an update reaches a weight, ``weight``,
+    ``tag`` and ``trace`` the bits of words without sign. ``rounding``: "lava" draws one number for all
+    synapses in each epoch, "synapse" one for each, without Lava's bias. Scales come from float runs with
+    ``fit_seeds``; ``carry`` replaces a matrix's tag steps in a weight step, by name.
+    """
+
+    chip: str = "loihi2"
+    scheme: Scheme = field(default_factory=Scheme)
+    weight: PositiveInt = 8
+    tag: PositiveInt = 8
+    trace: PositiveInt = 7
+    rounding: Literal["lava", "synapse"] = "lava"
+    fit_seeds: tuple[NonNegativeInt, ...] = (100, 101)
+    carry: Mapping[str, PositiveInt] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _ = self.words
+
+    @property
+    def words(self) -> Words:
+        """Return the words; the accumulator keeps a weight's seven fractional bits and grows with traces."""
+        wide = max(self.weight, self.tag) + 7 + max(0, 2 * (self.trace - 7))
+        return Words(weight=self.weight, tag=self.tag, trace=self.trace, accumulator=wide)
 
 
 @description(frozen=True, config=DESCRIPTION)
@@ -35,7 +66,8 @@ class Settings:
     """All that the runs of one condition depend on.
 
     ``context``: whose activity predicts a layer's. ``control``: what is done to the rule in spikes; the rate
-    world beside it keeps the rule as it is.
+    world beside it keeps the rule as it is. ``chip``: the network in a chip's integers, in place of spikes in
+    floating point.
     """
 
     model: str
@@ -46,6 +78,7 @@ class Settings:
     spiking: Spiking = field(default_factory=Spiking)
     context: Context = "own"
     control: Treatment = field(default_factory=Treatment)
+    chip: OnChip | None = None
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
@@ -54,7 +87,7 @@ class Settings:
     @property
     def rates(self) -> dict[str, Any]:
         """What the rate worlds depend on, but the seed."""
-        return {key: value for key, value in self.all.items() if key not in ("spiking", "control")}
+        return {key: value for key, value in self.all.items() if key not in ("spiking", "control", "chip")}
 
     @property
     def all(self) -> dict[str, Any]:
@@ -62,6 +95,8 @@ class Settings:
         values = asdict(self)
         values.pop("seeds")
         values["model"] = {**asdict(load_network(self.model)), "title": ""}
+        if self.chip is None:
+            values.pop("chip")
         return values
 
 

@@ -32,7 +32,7 @@ ALLOWED = {
     **dict.fromkeys(DESCRIPTIONS, BASE | DESCRIPTIONS),
     **dict.fromkeys(WORLDS, BASE | DESCRIPTIONS),
     "experiment": BASE | DESCRIPTIONS | {"spiking"},
-    "study": BASE | DESCRIPTIONS | {"spiking", "experiment"},
+    "study": BASE | DESCRIPTIONS | {"spiking", "onchip", "experiment"},
     "analysis": BASE | DESCRIPTIONS | WORLDS,
     "report": BASE | DESCRIPTIONS | WORLDS | {"analysis"},
     "run": BASE | DESCRIPTIONS | WORLDS | {"analysis", "report", "experiment", "study"},

@@ -25,6 +25,7 @@ from ..study import Condition
 from ..weights import Weights
 from .parallel import Report, side_by_side
 from .study import StudyRun
+from .study_chip import ChipSimulator, scales_of
 from .study_worlds import Learner, Worlds
 
 #: Files of a seed whose spiking world is done.
@@ -54,10 +55,15 @@ def learn(folder: Path, name: str, seeds: Sequence[int], report: Report) -> None
     condition = run.study.condition(name)
     worlds = run.worlds(condition)
     learners = [Learner.begin(worlds, seed) for seed in seeds]
-    watch = Watch(worlds.populations, [each.weights for each in learners])
     going = run.of(condition, f"going-{'-'.join(map(str, seeds))}.npz")
-    first, length = _resume(going, learners, watch), condition.settings.data.presentations
-    engine = Engine(worlds.populations)
+    engine: Engine | ChipSimulator = Engine(worlds.populations)
+    if condition.settings.chip is not None:
+        scales = scales_of(worlds, run.of(condition, "scales.json"))
+        engine = ChipSimulator.begin(worlds, seeds, [each.weights for each in learners], scales)
+        for each, weights in zip(learners, engine.weights, strict=True):
+            each.weights = weights
+    watch = Watch(worlds.populations, [each.weights for each in learners])
+    first, length = _resume(going, learners, watch, engine), condition.settings.data.presentations
     while first < length:
         last = min(first + worlds.stretch, length)
         simulations = [each.simulation(first, last) for each in learners]
@@ -69,7 +75,7 @@ def learn(folder: Path, name: str, seeds: Sequence[int], report: Report) -> None
         )
         for each, stretch in zip(learners, stretches, strict=True):
             each.weights, each.state = stretch.weights, stretch.state
-        _keep(going, last, learners, watch)
+        _keep(going, last, learners, watch, engine)
         report(len(seeds) * last)
         first = last
     done = len(seeds) * length
@@ -83,7 +89,7 @@ def _finish(
     condition: Condition,
     learner: Learner,
     summary: dict[str, Any],
-    engine: Engine,
+    engine: Engine | ChipSimulator,
     done: int,
     report: Report,
 ) -> int:
@@ -112,7 +118,12 @@ def _finish(
 
 
 def survey_counts(
-    worlds: Worlds, engine: Engine, seed: int, part: str, images: Presentations, weights: Weights
+    worlds: Worlds,
+    engine: Engine | ChipSimulator,
+    seed: int,
+    part: str,
+    images: Presentations,
+    weights: Weights,
 ) -> list[Any]:
     """Return the spike counts (images, units) of every layer, without learning."""
     counts: list[list[Any]] = []
@@ -124,7 +135,9 @@ def survey_counts(
     return [np.concatenate(parts) for parts in zip(*counts, strict=True)]
 
 
-def _keep(path: Path, done: int, learners: Sequence[Learner], watch: Watch) -> None:
+def _keep(
+    path: Path, done: int, learners: Sequence[Learner], watch: Watch, engine: Engine | ChipSimulator
+) -> None:
     """Write where a condition stands after ``done`` presentations."""
     arrays: dict[str, Any] = {"done": np.array(done)}
     arrays |= {f"watch/{name}": array for name, array in watch.arrays().items()}
@@ -132,11 +145,13 @@ def _keep(path: Path, done: int, learners: Sequence[Learner], watch: Watch) -> N
         arrays |= {f"{number}/weights/{name}": array for name, array in each.weights.items()}
         if each.state is not None:
             arrays |= {f"{number}/{name}": array for name, array in _of_state(each.state).items()}
+    if isinstance(engine, ChipSimulator):
+        arrays |= {f"chip/{name}": array for name, array in engine.arrays().items()}
     with written_aside(path) as aside, aside.open("wb") as file:
         np.savez(file, **arrays)
 
 
-def _resume(path: Path, learners: Sequence[Learner], watch: Watch) -> int:
+def _resume(path: Path, learners: Sequence[Learner], watch: Watch, engine: Engine | ChipSimulator) -> int:
     """Take up where a condition stands; return the presentations that are done."""
     if not path.is_file():
         return 0
@@ -153,6 +168,9 @@ def _resume(path: Path, learners: Sequence[Learner], watch: Watch) -> int:
                 for n in range(len(each.worlds.network.layers))
             ]
             each.state = State(kept[f"{number}/state/input"], layers)
+        if isinstance(engine, ChipSimulator):
+            names = [name for name in kept.files if name.startswith("chip/")]
+            engine.restore({name.removeprefix("chip/"): kept[name] for name in names})
         return int(kept["done"])
 
 

@@ -1,0 +1,154 @@
+"""Scales from a float run: how wide weights, traces and updates are says where the bits go.
+
+For each matrix, with ``w``, ``x``, ``y`` and ``x y`` quantiles (99.9 %) of what the float run holds at its
+end:
+
+    exponent   the finest with   2^magnitude 2^-exponent >= w
+    replay     the coarsest with about `LEVELS` levels of x1 (``carry``), or as fine as seven bits allow
+    carry      the finest tag with   x y carry / step <= `ROOM` of the tag's range
+    product    of ``weight`` and ``batch``: the finest e with which y needs no more than a trace's bits
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...plasticity import Factor, third_factor
+from ...presentations import Presentations
+from ...spiking.populations import LayerPopulations, Populations
+from ...weights import Weights
+from ..interpreter import LAVA_WORDS, Words
+from ..products import rules as rate_rules
+from .scaling import MatrixScale, Scales
+from .schemes import Scheme, exponents, per_product
+
+Array = NDArray[np.float64]
+
+QUANTILE = 0.999
+#: Levels of x1 that ``carry`` needs: finer ones leave y fewer.
+LEVELS = 20
+#: Share of the tag's range that the largest updates may take: one weight step of it may be occupied.
+ROOM = 0.75
+#: Presentations whose updates are looked at.
+LOOKED_AT = 400
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Quantiles of a float run in rate units: by matrix of |w|, |y| and |x y|, by population of its
+    activity.
+    """
+
+    weight: dict[str, float]
+    post: dict[str, float]
+    change: dict[str, float]
+    activity: dict[str, float]
+
+
+def ranges(populations: Populations, runs: Sequence[tuple[Weights, Presentations]]) -> Ranges:
+    """Return the widest quantiles of several float runs, each its last weights and its stream."""
+    found = [_ranges(populations, weights, stream) for weights, stream in runs]
+    return Ranges(
+        *(
+            {name: max(getattr(one, part)[name] for one in found) for name in getattr(found[0], part)}
+            for part in ("weight", "post", "change", "activity")
+        )
+    )
+
+
+def fitted(populations: Populations, wide: Ranges, scheme: Scheme, words: Words = LAVA_WORDS) -> Scales:
+    """Return the scales that these ranges ask for."""
+    most_traces = 2.0 ** (words.trace - 1) - 1
+    units = {one.name: one for one in (populations.input, *(layer.soma for layer in populations.layers))}
+    levels = 2**words.trace - 1
+    if scheme.accumulate == "carry":
+        levels = min(LEVELS, levels)
+    replay = {
+        name: max(0, int(np.ceil(np.log2(wide.activity[name] / (unit.quantum * levels)))))
+        for name, unit in units.items()
+    }
+    matrices = {}
+    below = [populations.input.name, *(layer.name for layer in populations.layers)]
+    sources = dict(zip(below[1:], below, strict=False))
+    for name, widest in wide.weight.items():
+        layer, target = name.split(".")
+        source = sources[layer] if target == "w_ff" else layer
+        exponent = int(np.floor(np.log2(2.0**words.weight / widest)))
+        carry = 1
+        if scheme.accumulate != "weight":
+            room = ROOM * 2**words.tag / (wide.change[name] * 2.0**exponent)
+            carry = 2 ** int(np.clip(np.floor(np.log2(room)), 1, words.tag - 2))
+        unit = 2.0**-exponent / carry
+        pre = units[source].quantum * 2.0 ** replay[source]
+        needed = {
+            e: wide.post[name] * pre / (unit * per_product(scheme, e, words)) for e in exponents(scheme)
+        }
+        product = next((e for e, y in needed.items() if y <= most_traces), exponents(scheme)[-1])
+        matrices[name] = MatrixScale(exponent, carry, product)
+    return Scales(matrices, replay, scheme, words)
+
+
+def _ranges(populations: Populations, weights: Weights, stream: Presentations) -> Ranges:
+    wide = Ranges({}, {}, {}, {populations.input.name: _quantile(stream.inputs)})
+    x = stream.inputs
+    for layer in populations.layers:
+        x = _layer(populations, layer, weights, x, stream.sign, wide)
+        wide.activity[layer.name] = _quantile(x)
+    return wide
+
+
+def _layer(
+    populations: Populations,
+    layer: LayerPopulations,
+    weights: Weights,
+    x: Array,
+    sign: NDArray[np.int8],
+    wide: Ranges,
+) -> Array:
+    """Add a layer's ranges to ``wide``; return its activity (presentations, units)."""
+    name = layer.name
+    a = x @ weights[f"{name}.w_ff"].T
+    z = np.maximum(a, 0.0)
+    w_pred = weights[f"{name}.w_pred"]
+    w_retro = weights.get(f"{name}.w_retro", w_pred.T)
+    d, r = z[:-1] @ w_pred.T, z[1:] @ w_retro.T
+    gamma = third_factor((z[1:] * d).sum(1), sign[1:].astype(np.float64))
+    values = {
+        Factor("x", "sample"): x[1:],
+        Factor("x", "context"): x[:-1],
+        Factor("z", "sample"): z[1:],
+        Factor("z", "context"): z[:-1],
+        Factor("rho", "sample"): (a[1:] > 0) * 1.0,
+        Factor("rho", "context"): (a[:-1] > 0) * 1.0,
+        Factor("d", "sample"): d,
+        Factor("r", "sample"): r,
+    }
+    chosen = np.flatnonzero(gamma)[-LOOKED_AT:]
+    for rule in rate_rules(populations.plasticity):
+        if rule.target == "bias":
+            continue
+        eta = layer.eta if rule.target == "w_ff" else layer.eta_pred
+        posts, changes = [], []
+        for product in rule.products:
+            post = (
+                np.prod([values[factor][chosen] for factor in product.post], axis=0)
+                * product.coefficient
+                * eta
+            )
+            posts.append(post)
+            changes.append(post[:, :, None] * values[product.pre[0]][chosen][:, None])
+        full = f"{name}.{rule.target}"
+        wide.weight[full] = _quantile(w_retro if rule.target == "w_retro" else weights[full])
+        wide.post[full] = max(map(_quantile, posts))
+        wide.change[full] = max(map(_quantile, changes))
+    return z
+
+
+def _quantile(values: Array) -> float:
+    """Return the quantile of the magnitudes that are not 0."""
+    found = np.abs(values[values != 0])
+    return float(np.quantile(found, QUANTILE)) if found.size else 1.0

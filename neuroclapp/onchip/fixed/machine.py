@@ -1,0 +1,338 @@
+"""The integer simulator: networks of one program side by side, presentation by presentation.
+
+Within a presentation weights stand still, so that dendrites follow from counts; somata go step by step.
+Learning is `neuroclapp.onchip.interpreter.apply`, once for each window of a layer whose gate is open: in all
+other epochs no synapse changes, since y1 - 64 and y3 are 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...plasticity import Factor
+from ..clock import WINDOWS, Clock, Window
+from ..interpreter import LAVA_WORDS, Mode, Rule, Words, apply
+from .program import (
+    FRACTION,
+    INPUT_THRESHOLD,
+    FixedConnection,
+    FixedFold,
+    FixedLayer,
+    FixedProgram,
+    FixedUnits,
+)
+from .schemes import neutral
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+#: Lava draws the numbers of every connection from this seed, whatever rng_seed says (ConnVarRandom).
+LAVA_SEED = 2
+
+
+@dataclass
+class LayerNow:
+    """A layer at the end of a presentation: ``count`` and net ``charge``, each (networks, units), and
+    what its dendrites will hold: ``ahead`` = W_pred count, for the next presentation, and ``retro`` =
+    W_retro count.
+    """
+
+    count: Integers
+    charge: Integers
+    ahead: Integers
+    retro: Integers
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One presentation: input counts and layers now, gamma (networks,) and modulators' spikes
+    (networks, 2) by layer.
+    """
+
+    input_count: Integers
+    layers: list[LayerNow]
+    gamma: list[NDArray[np.int64]]
+    total: list[Integers]
+
+
+def _nothing(like: LayerNow) -> LayerNow:
+    """Return the layer before the first presentation: no spikes."""
+    return LayerNow(*(np.zeros_like(array) for array in vars(like).values()))
+
+
+class Machine:
+    """Networks that share a program but for their weights, side by side.
+
+    ``random``: "lava" gives all synapses one number in each epoch, as Lava does; a Generator gives each its
+    own, as a chip does. ``mode`` is the interpreter's.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[FixedProgram],
+        words: Words = LAVA_WORDS,
+        mode: Mode = "lava",
+        random: np.random.Generator | None = None,
+    ) -> None:
+        self.program, self.networks = programs[0], len(programs)
+        self.words, self.mode, self._random = words, mode, random
+        self.weights: dict[str, NDArray[np.int32]] = {}
+        self.tags: dict[str, NDArray[np.int32]] = {}
+        self._rules: dict[str, Rule] = {}
+        for number, layer in enumerate(self.program.layers):
+            for index, one in enumerate(layer.connections):
+                name = f"{layer.soma.name}.{one.target}"
+                all_of_them = [each.layers[number].connections[index] for each in programs]
+                self.weights[name] = np.stack([each.weights for each in all_of_them]).astype(np.int32)
+                self.tags[name] = np.stack([each.tags for each in all_of_them]).astype(np.int32)
+                self._rules[name] = Rule(w=one.dw, t=one.dt)
+        self._epochs_of_one = self.program.clock.period // self.program.clock.epoch
+        self._check()
+        self.rest = {
+            f"{layer.soma.name}.{one.target}": np.zeros(
+                (len(one.folds), self.networks, layer.soma.units), dtype=np.int64
+            )
+            for layer in self.program.layers
+            for one in layer.connections
+        }
+        self.before: tuple[Integers, list[LayerNow]] | None = None
+        self.presentation = 0
+        self._epochs = np.random.default_rng(LAVA_SEED)
+        self._epochs.random(1)
+        self.saturated = dict.fromkeys(self.weights, 0)
+
+    def _check(self) -> None:
+        for name, rule in self._rules.items():
+            if rule.period > 1 and rule.period % self._epochs_of_one:
+                allowed = f"2^k must be a multiple of a presentation's {self._epochs_of_one} learning epochs"
+                raise InputError("fixed point", f"{name} uk", rule.period, allowed)
+
+    def rates(self) -> dict[str, Array]:
+        """Return the weights (networks, post, pre) in rate units, as the dendrites see them."""
+        return {
+            f"{layer.soma.name}.{one.target}": np.multiply(
+                self.weights[f"{layer.soma.name}.{one.target}"], one.step, dtype=np.float64
+            )
+            for layer in self.program.layers
+            for one in layer.connections
+        }
+
+    def present(self, inputs: Array, sign: NDArray[np.int8], learn: bool = True) -> Seen:
+        """Show one presentation: ``inputs`` (networks, inputs) activities, ``sign`` (networks,)."""
+        program, clock = self.program, self.program.clock
+        packets = input_packets(program.input, inputs, clock)
+        input_count = packets.sum(1)
+        layers, gammas, totals = [], [], []
+        for number, layer in enumerate(program.layers):
+            name = layer.soma.name
+            packets, v = respond(layer.soma, self._heard(f"{name}.w_ff", packets), clock.silent)
+            count = packets.sum(1)
+            net = count * layer.soma.threshold + v - layer.soma.threshold // 2
+            now = LayerNow(
+                count,
+                net,
+                self._collected(f"{name}.w_pred", count),
+                self._collected(f"{name}.w_retro", count),
+            )
+            held = self.before[1][number].ahead if self.before else np.zeros_like(now.ahead)
+            gamma, total = released(layer, held, count, sign)
+            layers.append(now)
+            gammas.append(gamma)
+            totals.append(total)
+        seen = Seen(input_count, layers, gammas, totals)
+        if learn:
+            self._learn(
+                seen, *(self.before or (np.zeros_like(input_count), [_nothing(one) for one in layers]))
+            )
+        self.before = (input_count, layers)
+        return seen
+
+    def infer(self, inputs: Array) -> list[LayerNow]:
+        """Show many samples (samples, inputs) to the one network that there is, each from rest."""
+        if self.networks != 1:
+            raise ValueError(f"one network infers at a time, not {self.networks}")
+        packets, found = input_packets(self.program.input, inputs, self.program.clock), []
+        for layer in self.program.layers:
+            name, soma = layer.soma.name, layer.soma
+            packets, v = respond(soma, self._heard(f"{name}.w_ff", packets), self.program.clock.silent)
+            count = packets.sum(1)
+            nothing = np.zeros_like(count)
+            net = count * soma.threshold + v - soma.threshold // 2
+            found.append(LayerNow(count, net, nothing, nothing))
+        return found
+
+    def arrays(self) -> dict[str, Integers]:
+        """Return all that a simulation goes on from."""
+        found: dict[str, Any] = {"presentation": np.array(self.presentation)}
+        for part in ("weights", "tags", "rest"):
+            found |= {f"{part}/{name}": array for name, array in getattr(self, part).items()}
+        if self.before is not None:
+            found["before/input"] = self.before[0]
+            for number, layer in enumerate(self.before[1]):
+                found |= {f"before/{number}/{key}": array for key, array in vars(layer).items()}
+        return found
+
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Take up what `arrays` returned."""
+        self.presentation = int(arrays["presentation"])
+        for part in ("weights", "tags", "rest"):
+            kept = getattr(self, part)
+            for name in kept:
+                kept[name] = np.array(arrays[f"{part}/{name}"])
+        if "before/input" in arrays:
+            keys = ("count", "charge", "ahead", "retro")
+            layers = [
+                LayerNow(*(np.array(arrays[f"before/{number}/{key}"]) for key in keys))
+                for number in range(len(self.program.layers))
+            ]
+            self.before = np.array(arrays["before/input"]), layers
+        self._epochs = np.random.default_rng(LAVA_SEED)
+        self._epochs.random(1 + self.presentation * self._epochs_of_one)
+
+    def _heard(self, name: str, packets: Integers) -> Integers:
+        """Return the charge of each step (networks, steps, units): what was sent in the step before."""
+        weights = self.weights[name].astype(np.float64)  # products of such integers are exact in float64
+        charge = np.matmul(packets[:, :-1].astype(np.float64), weights.swapaxes(-1, -2))
+        return np.concatenate([np.zeros_like(charge[:, :1]), charge], 1).astype(np.int64)
+
+    def _collected(self, name: str, count: Integers) -> Integers:
+        if name not in self.weights:
+            return np.zeros_like(count)
+        weights = self.weights[name].astype(np.float64)
+        return np.matmul(weights, count[..., None].astype(np.float64))[..., 0].astype(np.int64)
+
+    def _learn(self, seen: Seen, context_input: Integers, context: list[LayerNow]) -> None:
+        """Let every layer whose gate is open learn in its two windows, and clocked rules act."""
+        clock = self.program.clock
+        random = self._epochs.random(clock.period // clock.epoch)
+        numbers = {w: float(random[clock.window(w)[0] // clock.epoch]) for w in WINDOWS}
+        self.presentation += 1
+        source = self.program.input
+        pre = {"sample": seen.input_count, "context": context_input}
+        for number, layer in enumerate(self.program.layers):
+            gamma, now, then = seen.gamma[number], seen.layers[number], context[number]
+            own = {"sample": now.count, "context": then.count}
+            present = {
+                Factor("z", "sample"): now.count,
+                Factor("z", "context"): then.count,
+                Factor("rho", "sample"): (now.charge > 0).astype(np.int64),
+                Factor("rho", "context"): (then.charge > 0).astype(np.int64),
+                Factor("d", "sample"): then.ahead,
+                Factor("r", "sample"): now.retro,
+            }
+            for one in layer.connections:
+                name = f"{layer.soma.name}.{one.target}"
+                clocked = self._clocked(name)
+                chosen = np.arange(self.networks) if clocked else np.flatnonzero(gamma)
+                if len(chosen):
+                    units, counts = (source, pre) if one.target == "w_ff" else (layer.soma, own)
+                    replays = {w: replayed(units, counts[w][chosen], self.words) for w in WINDOWS}
+                    here = {factor: array[chosen] for factor, array in present.items()}
+                    self._change(name, one, chosen, replays, here, gamma[chosen], numbers, clocked)
+            pre, source = own, layer.soma
+
+    def _clocked(self, name: str) -> bool:
+        """Return whether ``uk`` holds in this presentation, in its last epoch: that of the context window."""
+        period = self._rules[name].period
+        return period > 1 and self.presentation * self._epochs_of_one % period == 0
+
+    def _change(
+        self,
+        name: str,
+        one: FixedConnection,
+        chosen: Integers,
+        replays: dict[Window, Integers],
+        here: dict[Factor, Integers],
+        gamma: Integers,
+        random: dict[Window, float],
+        clocked: bool,
+    ) -> None:
+        w, t = self.weights[name][chosen], self.tags[name][chosen]
+        low, high = self.words.range("t")
+        middle, rest = neutral(self.words), self.rest[name]
+        folds = {fold.window: (number, fold) for number, fold in enumerate(one.folds)}
+        for window in WINDOWS:
+            u = int(clocked and window == WINDOWS[-1])
+            if window not in folds and not u:
+                continue
+            y = np.zeros((len(chosen), w.shape[1]), dtype=np.int64)
+            if window in folds:
+                number, fold = folds[window]
+                y, rest[number, chosen] = folded(fold, gamma, here, rest[number, chosen])
+            x1 = replays[window] * (gamma != 0)[:, None]
+            values = {"x0": x1 > 0, "x1": x1, "y1": middle + y, "w": w, "t": t, "u": np.array(u)}
+            values["y3"] = np.full_like(y, middle)
+            number_of = random[window] if self._random is None else self._random
+            changed = apply(self._rules[name], values, number_of, self.words, self.mode)
+            w, t = changed.get("w", w), changed.get("t", t)
+            self.saturated[name] += int(np.count_nonzero((t <= low) | (t >= high)))
+        self.weights[name][chosen], self.tags[name][chosen] = w, t
+
+
+def input_packets(source: FixedUnits, inputs: Array, clock: Clock) -> Integers:
+    """Return packets (networks, steps, inputs) of input units that integrate activities in rate units."""
+    charge = np.floor(inputs / (source.quantum * clock.steps_on) * INPUT_THRESHOLD + 0.5).astype(np.int64)
+    driven = np.repeat(charge[:, None], clock.steps_on, 1)
+    still = np.zeros((len(charge), clock.steps - clock.steps_on, charge.shape[1]), dtype=np.int64)
+    return respond(source, np.concatenate([driven, still], 1), clock.silent)[0]
+
+
+def respond(units: FixedUnits, charge: Integers, silent: int) -> tuple[Integers, Integers]:
+    """Return packets (networks, steps, units) and the membranes at the end, from the charge of each step."""
+    v = np.full((len(charge), charge.shape[2]), units.threshold // 2, dtype=np.int64)
+    packets = np.zeros_like(charge)
+    for step in range(charge.shape[1]):
+        v += charge[:, step]
+        if step < silent:
+            packets[:, step] = n = np.minimum(np.maximum(v // units.threshold, 0), units.neurons)
+            v -= n * units.threshold
+    return packets, v
+
+
+def released(
+    layer: FixedLayer, held: Integers, count: Integers, sign: NDArray[np.int8]
+) -> tuple[Integers, Integers]:
+    """Return gamma (networks,) and the spikes of both halves (networks, 2)."""
+    m = layer.modulator
+    coincidences = shifted(held, m.coincidence) * count
+    evidence = np.matmul(coincidences.astype(np.float64), m.listens.T.astype(np.float64)).astype(np.int64)
+    half = evidence.shape[1] // 2
+    direction = np.repeat([-1, 1], half)
+    drive = m.rest + m.resolution + direction * shifted(evidence * m.multiplier, m.shift)
+    total = np.clip(drive >> FRACTION, 0, m.burst).reshape(len(count), 2, half).sum(-1)
+    opens = total > m.baseline
+    wide = sign.astype(np.int64)
+    return np.where(wide > 0, opens[:, 0] * 1, np.where(wide < 0, opens[:, 1] * -1, 0)), total
+
+
+def replayed(units: FixedUnits, count: Integers, words: Words = LAVA_WORDS) -> Integers:
+    """Return x1 after a replay: counts in steps of 2^replay, as many as a trace holds."""
+    return np.minimum(shifted(count, units.replay), 2**words.trace - 1)
+
+
+def folded(
+    fold: FixedFold, gamma: Integers, here: dict[Factor, Integers], rest: Integers
+) -> tuple[Integers, Integers]:
+    """Return what the trace adds to its neutral value (networks, units), and the rest that is kept."""
+    value = gamma[:, None] * fold.multiplier
+    shown = np.ones_like(rest)
+    for factor in fold.post:
+        value = value * here[factor]
+        if factor.symbol == "rho":
+            shown = shown * here[factor]
+    value = value + rest if fold.keeps else value
+    y = np.clip(shifted(value, fold.shift), -fold.most, fold.most)
+    half = (1 << fold.shift) >> 1
+    left = np.clip(value - (y << fold.shift), -half, half)
+    silent = shown == 0
+    return np.where(silent, 0, y * fold.stride), np.where(silent | (not fold.keeps), rest, left)
+
+
+def shifted(value: Any, shift: int) -> Any:
+    """Return ``value / 2^shift``, rounded, halves upwards."""
+    return (value + ((1 << shift) >> 1)) >> shift

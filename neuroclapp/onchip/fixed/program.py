@@ -1,0 +1,134 @@
+"""A fixed-point program as data: everything that learns on a chip, in integers.
+
+A population sends packets n of up to ``neurons`` spikes in a step. With v = threshold / 2 at first, in each
+step
+
+    v += charge;  n = clip(v div threshold, 0, neurons);  v -= n threshold;  count += n
+
+A weight is ``w`` steps of ``2^-exponent`` (rate units), w of 8 bits and a sign; its tag t of 8 bits and a
+sign holds what is not yet in w, in steps of ``2^-exponent / carry``. In a learn window a presynaptic unit
+replays ``x1 = (count + 2^(replay - 1)) >> replay``, and the postsynaptic neuron shows ``y1`` = 64 + its fold:
+
+    v = gamma q multiplier + rest;  y = clip((v + 2^(shift - 1)) >> shift, -most, most)
+    rest = v - (y << shift);        y1 = 64 + stride y
+
+q is the product of the neuron's own integers: d (what W_pred c brought to the apical dendrite, in weight
+steps times spikes), r, a count, rho'. The rest of a rounding is kept for the next fold, so that rounding
+loses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...plasticity import Factor, Target
+from ..clock import Clock, Window
+from ..series import Term
+
+Integers = NDArray[np.int64]
+
+#: An input's threshold: activities become charges in this many steps of a threshold.
+INPUT_THRESHOLD = 4096
+
+
+@dataclass(frozen=True)
+class FixedUnits:
+    """A population. One spike is worth ``quantum`` of activity; ``replay`` is the shift of a replayed
+    count.
+    """
+
+    name: str
+    units: int
+    neurons: int
+    quantum: float
+    threshold: int
+    replay: int
+
+
+@dataclass(frozen=True)
+class FixedFold:
+    """What the neuron shows in a window; see the module's equations. ``most`` is the largest |y|.
+
+    ``keeps``: whether the rest of a rounding is kept; without it rest = 0.
+    """
+
+    window: Window
+    post: tuple[Factor, ...]
+    multiplier: int
+    shift: int
+    stride: int
+    most: int
+    keeps: bool = True
+
+
+@dataclass(frozen=True)
+class FixedConnection:
+    """A plastic matrix (post, pre): rules ``dw`` and ``dt`` and a fold for each product of the rate rule.
+
+    ``weights`` and ``tags`` are what it starts from. The tag's step is 1 / ``carry`` of the weight's; ``dt``
+    is empty and ``carry`` 1 where the rule writes into the weight itself.
+    """
+
+    target: Target
+    exponent: int
+    carry: int
+    dw: tuple[Term, ...]
+    dt: tuple[Term, ...]
+    folds: tuple[FixedFold, ...]
+    weights: Integers
+    tags: Integers
+
+    @property
+    def step(self) -> float:
+        """The weight's step in rate units."""
+        return 2.0**-self.exponent
+
+
+@dataclass(frozen=True)
+class FixedModulator:
+    """The modulators in integers: unit m of a half fires, at the release,
+
+        clip((rest_m + resolution -+ (evidence_m multiplier >> shift)) >> FRACTION, 0, burst)
+
+    (- for fixation) with ``evidence = listens ((d >> coincidence) count)``; all but ``burst`` hold
+    ``FRACTION`` fractional bits. gamma is released where a half fires more than ``baseline`` spikes.
+    """
+
+    listens: Integers
+    coincidence: int
+    rest: Integers
+    resolution: int
+    multiplier: int
+    shift: int
+    burst: int
+    baseline: int
+
+
+#: Fractional bits of the modulators' drive.
+FRACTION = 10
+
+
+@dataclass(frozen=True)
+class FixedLayer:
+    """A layer: its somata, its plastic connections and its modulator."""
+
+    soma: FixedUnits
+    connections: tuple[FixedConnection, ...]
+    modulator: FixedModulator
+
+    def connection(self, target: Target) -> FixedConnection | None:
+        """Return the plastic connection with this target, None where there is none."""
+        return next((one for one in self.connections if one.target == target), None)
+
+
+@dataclass(frozen=True)
+class FixedProgram:
+    """A network that learns in integers."""
+
+    chip: str
+    clock: Clock
+    input: FixedUnits
+    layers: tuple[FixedLayer, ...]

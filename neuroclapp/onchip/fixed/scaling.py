@@ -1,0 +1,213 @@
+"""Populations and weights in rate units -> a fixed-point program, with scales that are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...plasticity import Factor, Rule
+from ...plasticity import Product as RateProduct
+from ...spiking.populations import LayerPopulations, Population, Populations
+from ...weights import Weights
+from .. import export
+from ..chip import Chip
+from ..clock import Clock
+from ..interpreter import LAVA_WORDS, Words
+from ..products import rules as rate_rules
+from .program import (
+    FRACTION,
+    INPUT_THRESHOLD,
+    FixedConnection,
+    FixedFold,
+    FixedLayer,
+    FixedModulator,
+    FixedProgram,
+    FixedUnits,
+    Integers,
+)
+from .schemes import Scheme, per_product, rules, stride
+
+Array = NDArray[np.float64]
+
+#: Bits of a fold's multiplier: learning rates are at most 0.4 % off.
+MULTIPLIER_BITS = 8
+#: Bits of what a modulator unit hears, with sign (a membrane's), and the largest score that they must hold.
+EVIDENCE_BITS, LARGEST_SCORE = 24, 16.0
+
+
+@dataclass(frozen=True)
+class MatrixScale:
+    """Of one matrix: the weight's step is 2^-exponent, the tag's 1 / carry of it; ``product`` is e of its
+    rule.
+    """
+
+    exponent: int
+    carry: int = 1
+    product: int = 0
+
+
+@dataclass(frozen=True)
+class Scales:
+    """All scales of a network: of each matrix ("layer1.w_ff"), and the shift of each population's replay."""
+
+    matrices: Mapping[str, MatrixScale]
+    replay: Mapping[str, int]
+    scheme: Scheme = field(default_factory=Scheme)
+    words: Words = LAVA_WORDS
+
+
+def fixed_program(populations: Populations, weights: Weights, chip: Chip, scales: Scales) -> FixedProgram:
+    """Return the program of a network that starts from ``weights``; raise InputError where it does not
+    fit.
+    """
+    export.check(populations)
+    timing = populations.timing
+    below = _units(populations.input, INPUT_THRESHOLD, scales)
+    program_input, layers = below, []
+    for layer in populations.layers:
+        if layer.bias:
+            raise InputError(
+                "fixed point", f"layers.{layer.name}.bias", True, "biases learn in floating point only"
+            )
+        one = _layer(layer, below, populations, weights, scales)
+        layers.append(one)
+        below = one.soma
+    clock = Clock(timing.dt, timing.steps, timing.steps_on, export.EPOCH)
+    return FixedProgram(chip.name, clock, program_input, tuple(layers))
+
+
+def _layer(
+    layer: LayerPopulations, below: FixedUnits, populations: Populations, weights: Weights, scales: Scales
+) -> FixedLayer:
+    name, own = layer.name, layer.soma
+    step = 2.0 ** -scales.matrices[f"{name}.w_ff"].exponent
+    threshold = round(own.quantum / (below.quantum * step))
+    if threshold < 2:
+        raise InputError(
+            "fixed point", f"{name}.threshold", threshold, "a weight step exceeds half a threshold"
+        )
+    soma = _units(own, threshold, scales)
+    connections = []
+    for rule in rate_rules(populations.plasticity):
+        if rule.target != "bias":
+            connections.append(_connection(rule, layer, soma, below, weights, scales))
+    exponent = scales.matrices[f"{name}.w_pred"].exponent
+    return FixedLayer(soma, tuple(connections), _modulator(layer, exponent))
+
+
+def _connection(
+    rule: Rule, layer: LayerPopulations, soma: FixedUnits, below: FixedUnits, weights: Weights, scales: Scales
+) -> FixedConnection:
+    name = f"{layer.name}.{rule.target}"
+    scale, scheme, words = scales.matrices[name], scales.scheme, scales.words
+    eta = layer.eta if rule.target == "w_ff" else layer.eta_pred
+    source = below if rule.target == "w_ff" else soma
+    step = 2.0**-scale.exponent
+    unit = step if scheme.accumulate == "weight" else step / scale.carry
+    gain = source.quantum * 2.0**source.replay / (unit * per_product(scheme, scale.product, words))
+    folds = tuple(_fold(product, eta * gain, layer, soma, scales) for product in rule.products)
+    dw, dt = rules(scheme, scale.product, scale.carry, words)
+    start, tags = _start(_array(weights, name), step, scale.carry, scheme, words)
+    return FixedConnection(rule.target, scale.exponent, scale.carry, dw, dt, folds, start, tags)
+
+
+def _array(weights: Weights, name: str) -> Array:
+    if name not in weights and name.endswith(".w_retro"):  # symmetric: the transpose of W_pred
+        return weights[name.replace("w_retro", "w_pred")].T
+    if name not in weights:
+        raise InputError("weights", name, None, "this array is missing")
+    return weights[name]
+
+
+def _start(
+    weights: Array, step: float, carry: int, scheme: Scheme, words: Words
+) -> tuple[Integers, Integers]:
+    """Return weights and tags to start from.
+
+    Lava's weights of mixed sign start even, since eight bits hold the sign, too; learned ones may be odd. So
+    weights that are whole steps stay as they are, and others become even.
+    """
+    low, high = words.range("w")
+    steps = weights / step
+    whole = bool(np.all(steps == np.round(steps)))
+    rounded = np.round(steps) if whole else 2 * np.floor(steps / 2 + 0.5)
+    start = np.clip(rounded, low, high if whole else high - 1).astype(np.int64)
+    tags = np.zeros_like(start)
+    if scheme.remainder and scheme.accumulate != "weight":
+        least, most = words.range("t")
+        rest = np.floor((weights - start * step) / (step / carry) + 0.5)
+        tags = np.clip(rest, least, most).astype(np.int64)
+    return start, tags
+
+
+def _fold(
+    product: RateProduct, gain: float, layer: LayerPopulations, soma: FixedUnits, scales: Scales
+) -> FixedFold:
+    """Return the fold of a product: its integers times ``multiplier / 2^shift`` is y, in steps of the
+    stride.
+    """
+    unit = 1.0
+    for factor in product.post:
+        unit *= _unit(factor, layer, soma, scales)
+    multiple = stride(scales.scheme, scales.words)
+    multiplier, shift = ratio(product.coefficient * gain * unit / multiple)
+    return FixedFold(
+        window=product.pre[0].time,
+        post=product.post,
+        multiplier=multiplier,
+        shift=shift,
+        stride=multiple,
+        most=(2 ** (scales.words.trace - 1) - 1) // multiple,
+        keeps=scales.scheme.keeps,
+    )
+
+
+def _unit(factor: Factor, layer: LayerPopulations, soma: FixedUnits, scales: Scales) -> float:
+    """Return what one step of a neuron's integer is worth in rate units."""
+    matrix = {"d": "w_pred", "r": "w_retro"}.get(factor.symbol)
+    if matrix:
+        return soma.quantum * 2.0 ** -scales.matrices[f"{layer.name}.{matrix}"].exponent
+    return soma.quantum if factor.symbol == "z" else 1.0
+
+
+def ratio(value: float) -> tuple[int, int]:
+    """Write a positive number as ``multiplier / 2^shift``, the multiplier of eight bits and shift >= 0."""
+    shift = MULTIPLIER_BITS - 1 - int(np.floor(np.log2(value)))
+    shift = max(shift, 0)
+    return round(value * 2.0**shift), shift
+
+
+def _units(population: Population, threshold: int, scales: Scales) -> FixedUnits:
+    return FixedUnits(
+        population.name,
+        population.units,
+        population.neurons,
+        population.quantum,
+        threshold,
+        scales.replay[population.name],
+    )
+
+
+def _modulator(layer: LayerPopulations, exponent: int) -> FixedModulator:
+    given, quantum = layer.modulator, layer.soma.quantum
+    listens_bits = 2
+    listens = np.floor(layer.listens * 2**listens_bits + 0.5).astype(np.int64)
+    unit = quantum**2 * 2.0**-exponent / 2**listens_bits
+    coincidence = max(0, int(np.ceil(np.log2(LARGEST_SCORE / unit))) - (EVIDENCE_BITS - 1))
+    one = 2**FRACTION
+    multiplier, shift = ratio(given.resolution * one * unit * 2**coincidence)
+    stagger = ((2 * np.arange(given.units) + 1) * one) // (2 * given.units)
+    return FixedModulator(
+        listens,
+        coincidence,
+        np.tile(given.tonic * one + stagger, 2),
+        round(given.resolution * one),
+        multiplier,
+        shift,
+        round(given.burst),
+        given.units * given.tonic,
+    )

@@ -1,0 +1,136 @@
+"""How an update reaches an 8-bit weight: the rules of each scheme.
+
+The rate rule changes a weight by less than one of its steps at a time. What is done about it:
+
+``weight``  the product goes into the weight itself, rounded at random in every window: the plain rendering.
+
+    dw = m 2^e x0 x1 (y1-64)
+
+``batch``   the product goes into the tag, whose steps are finer; every 2^k-th epoch the tag is added to the
+weight, rounded at random, and cleared. What that rounding drops is lost.
+
+    dt = m 2^e x0 x1 (y1-64) - uk t          dw = 2^-c uk t
+
+``carry``   the product is a whole number of tag steps, so that nothing is rounded; where the tag has passed
+half a weight step, one weight step is carried over and exactly that is taken from the tag. Nothing is lost.
+
+    dt = 4 x0 x1 (y1-64) - 2^(c-2) x0 y3 (sgn(t-h) + sgn(t+h))
+    dw = 2^-2 x0 y3 (sgn(t-h) + sgn(t+h))    h = 2^(c-1): 2^c tag steps are one weight step
+
+y1 - 64 is even there, since a chip shifts the product right by three: 4 x1 2y >> 3 = x1 y. y3 is 64 in the
+windows of an open gate. With two pairs of signs, at h and 3h, two weight steps can be carried at once.
+
+A rule's text means what it means in Lava's fixed point: the exponents above include its shifts, see
+`neuroclapp.onchip.interpreter.rate`. With other word widths 64 is half a trace's range, and so on.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import PositiveInt
+from pydantic.dataclasses import dataclass
+
+from ...catalog import DESCRIPTION
+from ...errors import InputError
+from ..interpreter import LAVA_WORDS, Words, rate
+from ..series import EXPONENT, Operand, Term
+
+Accumulate = Literal["weight", "batch", "carry"]
+
+
+@dataclass(frozen=True, config=DESCRIPTION)
+class Scheme:
+    """One way to learn in integers.
+
+    ``mantissa`` of the product, 1 or 4, in ``weight`` and ``batch``: with 4 a chip's shift drops two bits
+    fewer. ``clock``: k of ``batch``. ``pairs``: pairs of signs of ``carry``. ``keeps``: neurons keep the rest
+    of rounding a trace for the next one. ``remainder``: tags start with what rounding the initial weights
+    dropped.
+    """
+
+    accumulate: Accumulate = "carry"
+    mantissa: Literal[1, 4] = 4
+    clock: PositiveInt = 9
+    pairs: PositiveInt = 2
+    keeps: bool = True
+    remainder: bool = True
+
+
+def neutral(words: Words = LAVA_WORDS) -> int:
+    """Return what y1 shows where nothing is to be learned: half a trace's range, so that it carries a sign.
+
+    y3 shows as much in a window whose gate is open, and 0 elsewhere.
+    """
+    return 2 ** (words.trace - 1)
+
+
+def stride(scheme: Scheme, words: Words = LAVA_WORDS) -> int:
+    """Return the multiples of which traces are, so that ``carry`` loses nothing in a product's shift."""
+    if scheme.accumulate != "carry":
+        return 1
+    return max(1, 2 ** _shift(words) // 4)
+
+
+def product(scheme: Scheme, exponent: int, words: Words = LAVA_WORDS) -> Term:
+    """Return the term ``m 2^e x0 x1 (y1-64)``; with ``carry`` it is one tag step for each stride."""
+    operands = (Operand("x1"), Operand("y1", -neutral(words)))
+    if scheme.accumulate != "carry":
+        return Term(scheme.mantissa, exponent, "x0", operands)
+    mantissa = 2 ** _shift(words) // stride(scheme, words)
+    one = Term(mantissa, 0, "x0", operands)
+    return Term(mantissa, _exponent(one, words, "t", 1 / stride(scheme, words)), "x0", operands)
+
+
+def exponents(scheme: Scheme) -> range:
+    """Return the exponents that `product` may take, finest first; ``carry`` has no choice."""
+    return range(1) if scheme.accumulate == "carry" else range(EXPONENT[0], EXPONENT[1] + 1)
+
+
+def per_product(scheme: Scheme, exponent: int, words: Words = LAVA_WORDS) -> float:
+    """Return how many steps of the weight (or tag) one unit of ``x1 (y1-64)`` is worth."""
+    target = "w" if scheme.accumulate == "weight" else "t"
+    return rate(product(scheme, exponent, words), words, target)
+
+
+def rules(
+    scheme: Scheme, exponent: int, carry: int, words: Words = LAVA_WORDS
+) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
+    """Return ``dw`` and ``dt``; ``carry`` tag steps, a power of 2, are one weight step.
+
+    Raises InputError where an exponent is out of a chip's range.
+    """
+    learned = product(scheme, exponent, words)
+    if scheme.accumulate == "weight":
+        return (learned,), ()
+    if scheme.accumulate == "batch":
+        clock, tag = f"u{scheme.clock}", (Operand("t"),)
+        moved = Term(1, 0, clock, tag)
+        to_weight = Term(1, _exponent(moved, words, "w", 1 / carry), clock, tag)
+        return (to_weight,), (learned, Term(-1, _exponent(moved, words, "t", 1.0), clock, tag))
+    signs = [
+        Operand("t", side * (2 * pair + 1) * carry // 2, sign=True)
+        for pair in range(scheme.pairs)
+        for side in (-1, 1)
+    ]
+    one = Term(1, 0, "x0", (Operand("y3"), signs[0]))
+    half = 1 / (2 * neutral(words))
+    up, down = _exponent(one, words, "w", half), _exponent(one, words, "t", carry * half)
+    dw = tuple(Term(1, up, "x0", (Operand("y3"), sign)) for sign in signs)
+    dt = tuple(Term(-1, down, "x0", (Operand("y3"), sign)) for sign in signs)
+    return dw, (learned, *dt)
+
+
+def _shift(words: Words) -> int:
+    """Return how far a chip shifts the product of two traces to the right."""
+    return words.shift(Term(1, 0, "x0", (Operand("x1"), Operand("y1"))))
+
+
+def _exponent(term: Term, words: Words, target: str, wanted: float) -> int:
+    """Return the exponent with which ``term``, given with 0, changes its target by ``wanted`` a unit."""
+    exponent = round(math.log2(wanted / rate(term, words, target)))
+    if not EXPONENT[0] <= exponent <= EXPONENT[1]:
+        allowed = f"a rule's exponents are {EXPONENT[0]} .. {EXPONENT[1]}"
+        raise InputError("fixed point", f"exponent of {term}", exponent, allowed)
+    return exponent

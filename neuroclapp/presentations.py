@@ -8,10 +8,11 @@ the order A1 A2 B1 B2 C1 C2 ..., and the next image is drawn without regard to l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass as description
 
 from .catalog import DESCRIPTION
@@ -65,6 +66,38 @@ def fixations(
     sign = np.where(np.arange(count) % 2 == 1, 1, -1).astype(np.int8)
     sign[:1] = 0
     return Presentations(glimpse.look(images[image], mean, generator), sign, image)
+
+
+@description(frozen=True, config=DESCRIPTION)
+class Order:
+    """In which order the pairs of a stream come; every order has the same pairs of the same glimpses.
+
+    ``"seen"``: the stream itself, A1 A2 B1 B2 ..., in which a presentation ends one pair and begins the next.
+    In the others every pair is shown by itself, context and then sample, so that they take twice as many
+    presentations: ``"alternating"``: A1 A2 | A2 B1 | B1 B2 | ...; ``"shuffled"``: ``block`` fixations
+    and as many saccades, all in random order, then the next; ``"day_and_night"``: ``block`` fixations,
+    A1 A2 | B1 B2 | ..., then the saccades that lay between them, A2 B1 | B2 C1 | ...
+    """
+
+    kind: Literal["seen", "alternating", "shuffled", "day_and_night"] = "seen"
+    block: PositiveInt = 1
+
+    def arranged(self, stream: Presentations, generator: np.random.Generator) -> Presentations:
+        """Return the stream in this order; only ``"shuffled"`` takes from ``generator``."""
+        if self.kind == "seen":
+            return stream
+        sample = np.flatnonzero(stream.sign)
+        if self.kind != "alternating":
+            fixations, saccades = (sample[stream.sign[sample] == sign] for sign in (1, -1))
+            parts = [sample[:0]]
+            for first in range(0, max(len(fixations), len(saccades)), self.block):
+                block = slice(first, first + self.block)
+                part = np.concatenate([fixations[block], saccades[block]])
+                parts.append(generator.permutation(part) if self.kind == "shuffled" else part)
+            sample = np.concatenate(parts)
+        shown = np.stack([sample - 1, sample], axis=1).ravel()
+        sign = np.where(np.arange(len(shown)) % 2 == 1, stream.sign[shown], 0).astype(np.int8)
+        return Presentations(stream.inputs[shown], sign, stream.image[shown])
 
 
 def survey(

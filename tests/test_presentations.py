@@ -1,11 +1,12 @@
 """The stream that all worlds share."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from neuroclapp.data import digits
-from neuroclapp.presentations import Glimpse, fixations, generator, survey
+from neuroclapp.presentations import Glimpse, Order, Presentations, fixations, generator, survey
 
 
 @given(seed=st.integers(0, 2**32 - 1), images=st.integers(2, 9), count=st.integers(1, 41))
@@ -63,3 +64,51 @@ def test_training_validation_and_test_images_are_disjoint():
     assert np.array_equal(np.unique(rows, axis=0), np.unique(load_digits().data, axis=0))
     assert split.training.images.max() == 1.0
     np.testing.assert_allclose(split.mean, split.training.images.mean(axis=0))
+
+
+def numbered(count):
+    """Presentations n = 0, 1, ... whose only input is n: A1 A2 B1 B2 ..."""
+    sign = np.where(np.arange(count) % 2 == 1, 1, -1).astype(np.int8)
+    sign[:1] = 0
+    n = np.arange(count)
+    return Presentations(n[:, None] * 1.0, sign, n // 2)
+
+
+@pytest.mark.parametrize(
+    ("order", "shown"),
+    [
+        (Order("seen"), [0, 1, 2, 3, 4, 5]),
+        (Order("alternating"), [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]),
+        (Order("day_and_night", 1), [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]),
+        (Order("day_and_night", 2), [0, 1, 2, 3, 1, 2, 3, 4, 4, 5]),
+        (Order("day_and_night", 9), [0, 1, 2, 3, 4, 5, 1, 2, 3, 4]),
+    ],
+)
+def test_pairs_are_shown_in_the_order_asked_for(order, shown):
+    arranged = order.arranged(numbered(6), np.random.default_rng(0))
+    np.testing.assert_array_equal(arranged.inputs[:, 0], shown)
+    np.testing.assert_array_equal(arranged.image, np.array(shown) // 2)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(0, 30),
+    block=st.integers(1, 12),
+    kind=st.sampled_from(["alternating", "shuffled", "day_and_night"]),
+)
+def test_every_order_has_the_same_pairs_with_their_signs(seed, count, block, kind):
+    arranged = Order(kind, block).arranged(numbered(count), np.random.default_rng(seed))
+    assert not arranged.sign[0::2].any()
+    inputs, sign = arranged.inputs[:, 0], arranged.sign
+    pairs = sorted((inputs[n - 1], inputs[n], sign[n]) for n in range(1, len(arranged), 2))
+    assert pairs == [(n - 1, n, 1 if n % 2 else -1) for n in range(1, count)]
+
+
+def test_a_shuffled_order_stays_within_its_blocks_and_depends_on_the_generator():
+    first, second = (
+        Order("shuffled", 3).arranged(numbered(13), np.random.default_rng(seed)).inputs[1::2, 0]
+        for seed in (0, 1)
+    )
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(np.sort(first[:6]), np.arange(1, 7))
+    np.testing.assert_array_equal(np.sort(first[6:]), np.arange(7, 13))

@@ -1,6 +1,6 @@
 """The Brian2 rendering: equations of the populations, and of the rule as text.
 
-What depends on neuron, input code and dendrite is in `neuroclapp.spiking.steps`. All quantities are
+What depends on neuron, input code, dendrite and axon is in `neuroclapp.spiking.steps`. All quantities are
 dimensionless: charge in thresholds of one neuron divided by ``neurons``, activity in rate units, time in
 steps. See `neuroclapp.spiking.populations` for the model.
 """
@@ -52,9 +52,27 @@ eta_bias : 1 (shared)
 bound_bias : 1 (shared)
 """
 
-#: The dendrites as the rule sees them: as collected, or (a control) through a permutation of units.
-INTACT = "apical = held : 1\nretro = {retro} : 1\n"
-PERMUTED = "apical : 1\nretro : 1\n"
+#: The dendrites as the rule sees them: as collected, or (controls) those of permuted units, the mean over a
+#: layer's units, or a level whatever was collected.
+DENDRITES = {
+    "intact": "apical = held : 1\nretro = {retro} : 1\n",
+    "permuted": "apical : 1\nretro : 1\n",
+    "mean": "pooled : 1\npooled_retro : 1\napical = {mean} : 1\nretro = {mean_retro} : 1\n",
+    "constant": "level : 1 (shared)\napical = level : 1\nretro = level : 1\n",
+}
+#: How a control's dendrites take over what other units collected: at the turn and at the recall.
+GATHERED = {
+    "permuted": (
+        "apical_post += held_pre * int(permutation(t, j) == i)",
+        "retro_post += {retro} * int(permutation(t, j) == i)",
+    ),
+    "mean": ("pooled_post += held_pre", "pooled_retro_post += {retro}"),
+}
+#: What they hold from one presentation to the next: nothing.
+CLEARED = {
+    "permuted": "apical = 0\nretro = 0\n",
+    "mean": "pooled = 0\npooled_retro = 0\n",
+}
 
 #: One of a unit's neurons, where they are simulated one by one; a soma then knows the sum of membranes.
 NEURON = """
@@ -94,11 +112,18 @@ BIAS_STEP = "v += bias * int(timestep(t, dt) % steps < steps_on) / (quantum * st
 
 SPIKE = "packet > 0"
 RESET = "v -= packet; count += packet"
+#: With an unreliable axon: what is fired resets the membrane, what leaves is counted.
+UNRELIABLE_SPIKE = "fired > 0 or packet > 0"
+UNRELIABLE_RESET = "v -= fired; count += packet"
 
 MODULATOR_STEP = """
-packet = clip(floor(tonic + stagger + resolution * (1 + direction * evidence)), 0, burst)
+packet = clip(floor(tonic + stagger + resolution * (1 + direction * {evidence})), 0, burst)
 packet *= int(timestep(t, dt) % steps == release)
 """
+
+#: A modulator's synapses; where they fail, each has a number among those of its layer.
+LISTENS = "w : 1\n"
+FAILS = "number : integer (constant)\n"
 
 SITE_SPIKE = (
     "timestep(t, dt) % steps == release + 1 and polarity * gaze(t) > 0"
@@ -132,6 +157,17 @@ w : 1
 eta : 1 (shared)
 bound : 1 (shared)
 """
+
+
+def modulator_step(noisy: bool) -> str:
+    """Return a modulator unit's time step; ``added(t, i)`` is the noise of its estimate."""
+    return MODULATOR_STEP.format(evidence="(evidence + added(t, i))" if noisy else "evidence")
+
+
+def listening(fails: bool) -> str:
+    """Return what a soma's packet does to a modulator unit; ``works(t, number)``: whether a synapse does."""
+    weight = "w * works(t, number)" if fails else "w"
+    return f"evidence_post += {weight} * apical_pre * packet_pre * quantum_pre"
 
 
 def change(rule: Rule) -> str:

@@ -9,7 +9,7 @@ the 53 bits of a double, so that any simulator, compiler and number of threads g
     membranes that leak        rounded to g at each time step
     quantum, 1/neurons         powers of two (checked)
     learning rates             10 significant bits
-    decay factors              multiples of 2^-16
+    decay factors, shares      multiples of 2^-16
     modulator                  a power of two of units (checked); weights and resolution multiples of 2^-12
 
 The widest product is a change of w_ff, eta * dendrite * x: with g = 2^-24, dendrites below 8, 10 bits for
@@ -23,7 +23,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-#: Step of the modulator's weights, and of decay factors.
+#: Step of the modulator's weights, and of decay factors and shares in a mean.
 COARSE, DECAY = 2.0**-12, 2.0**-16
 #: Significant bits of a learning rate.
 RATE_BITS = 10
@@ -44,6 +44,11 @@ def decay(dt: float, tau: float, on_grid: bool) -> float:
     """Return what a time step of ``dt`` [s] leaves of a charge that decays with ``tau`` [s]."""
     left = math.exp(-dt / tau)
     return round(left / DECAY) * DECAY if on_grid else left
+
+
+def share(count: int, on_grid: bool) -> float:
+    """Return 1 / count, what each of ``count`` summands has in their mean."""
+    return round(1 / count / DECAY) * DECAY if on_grid else 1 / count
 
 
 def is_power_of_two(value: float) -> bool:

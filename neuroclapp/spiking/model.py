@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,17 +10,20 @@ import brian2 as b2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..plasticity import Control, Target
 from ..presentations import Presentations
 from ..weights import Weights
 from . import equations as eq
 from . import steps as st
+from .axons import sent
 from .drawn import NOTHING, Drawn, stimulus
 from .grid import rounded
 from .populations import LayerPopulations, Populations
 from .single_neurons import single_neurons
 from .state import LayerState, State
-from .variants import Poisson
+from .steps import Found
+from .variants import Axon, Decaying, Poisson
 
 Array = NDArray[np.float64]
 
@@ -37,17 +40,22 @@ class LayerModel:
 
 @dataclass
 class Model:
-    """A network of Brian2 objects, all of them reachable, for ``presentations`` presentations."""
+    """A network of Brian2 objects, all of them reachable, for ``presentations`` presentations.
+
+    ``found``: what somata find in their dendrites. ``random``: each array of random numbers with how it is
+    filled.
+    """
 
     populations: Populations
     presentations: int
+    found: Found
     network: Any
     input: Any
     layers: list[LayerModel]
     stimulus: Any
     gaze: Any
     permutations: list[Any]
-    noise: list[Any]
+    random: list[tuple[Any, Callable[[Drawn], Array]]] = field(default_factory=list)
     monitors: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -70,6 +78,9 @@ class Model:
             eta, eta_pred = (layer.eta, layer.eta_pred) if learn else (0.0, 0.0)
             values += [(model.soma, name, getattr(held, name)) for name in ("count", "v", "next_held")]
             values += [(model.site, "always_open", float(control.always_open))]
+            if self.found == "constant":
+                level = np.array(control.level if control.dendrite == "constant" else 0.0)
+                values += [(model.soma, "level", float(rounded(level, grid)))]
             if layer.bias:
                 bias = weights[f"{layer.name}.bias"]
                 values += [
@@ -116,11 +127,12 @@ def build(
 ) -> Model:
     """Make the Brian2 objects of a network, to be run on the stream once the values are assigned.
 
-    ``drawn`` holds what is random in these populations, `neuroclapp.spiking.drawn`.
-    With ``control.permutations`` the dendrites pass through a permutation of units. ``steps`` records every
-    spike, dendrite, modulator and gamma in every time step, for looking at a few presentations.
+    ``drawn`` holds what is random in these populations, `neuroclapp.spiking.drawn`. The objects are made for
+    what ``control`` does to dendrites; its other values are assigned. ``steps`` records every spike,
+    dendrite, modulator and gamma in every time step, for looking at a few presentations. Raises InputError
+    where a control cannot be built.
     """
-    timing = populations.timing
+    timing, found = populations.timing, found_by(populations, control or Control())
     period = timing.period * b2.second
     b2.defaultclock.dt = timing.dt * b2.second
     step = timing.dt * b2.second
@@ -129,27 +141,28 @@ def build(
         dt=step if isinstance(populations.code, Poisson) else period,
         name="stimulus",
     )
-    noise = [
-        b2.TimedArray(each.reshape(-1, each.shape[-1]), dt=step, name=f"noise{n}")
-        for n, each in enumerate(drawn.thresholds)
-    ]
     gaze = b2.TimedArray(stream.sign.astype(float), dt=period, name="gaze")
     clock = {"steps": timing.steps, "steps_on": timing.steps_on, "release": timing.release}
 
-    unit = populations.input
-    source = b2.NeuronGroup(
+    model = Model(populations, len(stream), found, None, None, [], shown, gaze, [])
+    unit, axon = populations.input, populations.input_axon
+    source = model.input = b2.NeuronGroup(
         unit.units,
-        eq.INPUT,
-        threshold=eq.SPIKE,
-        reset=eq.RESET,
-        namespace={**clock, "neurons": unit.neurons, "stimulus": shown},
+        eq.INPUT + st.axon(axon, timing.dt),
+        threshold=st.spike(axon),
+        reset=st.input_reset(populations),
+        namespace={
+            **clock,
+            "neurons": unit.neurons,
+            "stimulus": shown,
+            **_axon(model, 0, axon, unit.neurons, drawn),
+        },
         name="input",
     )
     source.quantum = unit.quantum
     source.run_regularly(st.input_turn(populations), dt=period, when="start", order=0)
     source.run_regularly(st.input_step(populations), when="groups")
 
-    model = Model(populations, len(stream), None, source, [], shown, gaze, [], noise)
     objects: list[Any] = [source]
     below = source
     for n, layer in enumerate(populations.layers):
@@ -159,10 +172,14 @@ def build(
                 control.permutations[:, n].astype(float), dt=period, name=f"permutation{n}"
             )
             model.permutations.append(permutation)
-        made, others = _layer(model, n, layer, below, clock, permutation, period)
+        made, others = _layer(model, n, layer, below, clock, permutation, period, drawn)
         model.layers.append(made)
-        objects += [made.soma, made.modulator, made.site, *made.synapses.values(), *others]
+        objects += [made.soma, made.modulator, made.site, *others]
         below = made.soma
+    for n, each in enumerate(model.layers):
+        context = model.layers[populations.context_of(n)].soma
+        each.synapses["w_pred"] = _predicting(populations, n, context, each.soma)
+        objects += each.synapses.values()
     model.monitors = _monitors(model, period, steps)
     model.network = b2.Network(*objects, *model.monitors.values())
     return model
@@ -176,50 +193,58 @@ def _layer(
     clock: Mapping[str, int],
     permutation: Any,
     period: Any,
+    drawn: Drawn,
 ) -> tuple[LayerModel, list[Any]]:
-    """Make one layer: soma with its dendrites, modulator, release sites, and the synapses between them."""
-    populations, permuted = model.populations, permutation is not None
-    plasticity, units, grid = populations.plasticity, layer.soma.units, populations.grid
+    """Make one layer: soma with its dendrites, modulator, release sites, and the synapses between them.
+
+    Those of ``w_pred`` are made when all layers are there.
+    """
+    populations, found, dt = model.populations, model.found, model.populations.timing.dt
+    plasticity, units, grid = populations.rules_of(n), layer.soma.units, populations.grid
     others: list[Any] = []
 
     events = {"learn": eq.LEARN}
-    if permuted:
+    if found in eq.GATHERED:
         events |= {"turn": "timestep(t, dt) % steps == 0", "recall": "timestep(t, dt) % steps == release + 1"}
     namespace: dict[str, Any] = {**clock, "neurons": layer.soma.neurons, **st.constants(populations)}
-    if model.noise:
-        namespace["noise"] = model.noise[n]
+    namespace |= _axon(model, n + 1, populations.axon, layer.soma.neurons, drawn)
+    if drawn.thresholds:
+        namespace["noise"] = _given(
+            model, f"noise{n}", drawn, dt, lambda drawn: _by_step(drawn.thresholds[n])
+        )
     soma = b2.NeuronGroup(
         units,
-        st.soma(populations, layer.bias, permuted),
-        threshold=eq.SPIKE,
+        st.soma(populations, layer.bias, found, units),
+        threshold=st.spike(populations.axon),
         reset=st.soma_reset(populations),
         events=events,
         namespace=namespace,
         name=f"soma{n}",
     )
     soma.quantum = layer.soma.quantum
-    soma.run_regularly(st.soma_turn(populations, permuted), dt=period, when="start", order=0)
-    soma.run_regularly(st.soma_step(populations, layer.bias, permuted), when="groups")
+    soma.run_regularly(st.soma_turn(populations, found), dt=period, when="start", order=0)
+    soma.run_regularly(st.soma_step(populations, layer.bias, found), when="groups")
     if layer.bias:
         soma.run_on_event("learn", eq.bias_learning(plasticity, grid))
     if populations.unit == "neurons":
         others += single_neurons(str(n), soma, layer.soma, populations, namespace, layer.bias, period)
 
+    heard = {k: float(getattr(layer.modulator, k)) for k in ("tonic", "resolution", "burst")}
+    added: dict[str, Any] = {}
+    if drawn.noise:
+        added = {"added": _given(model, f"added{n}", drawn, period, lambda drawn: drawn.noise[n])}
     modulator = b2.NeuronGroup(
         2 * layer.modulator.units,
         eq.MODULATOR,
         threshold=eq.SPIKE,
-        namespace={
-            **clock,
-            **{k: float(getattr(layer.modulator, k)) for k in ("tonic", "resolution", "burst")},
-        },
+        namespace={**clock, **heard, **added},
         name=f"modulator{n}",
     )
     half = np.arange(layer.modulator.units)
     modulator.direction = np.repeat([-1.0, 1.0], layer.modulator.units)
     modulator.stagger = np.tile((half + 0.5) / layer.modulator.units, 2)
     modulator.run_regularly("evidence = 0", dt=period, when="start", order=0)
-    modulator.run_regularly(eq.MODULATOR_STEP, when="groups")
+    modulator.run_regularly(eq.modulator_step(bool(drawn.noise)), when="groups")
 
     site = b2.NeuronGroup(
         2, eq.SITE, threshold=eq.SITE_SPIKE, namespace={**clock, "gaze": model.gaze}, name=f"site{n}"
@@ -228,63 +253,111 @@ def _layer(
     site.baseline = layer.modulator.units * layer.modulator.tonic
     site.run_regularly("total = 0", dt=period, when="start", order=0)
 
+    fails = bool(drawn.works)
+    works: dict[str, Any] = {}
+    if fails:
+        works = {
+            "works": _given(
+                model, f"works{n}", drawn, period, lambda drawn: drawn.works[n].astype(np.float64)
+            )
+        }
     listens = b2.Synapses(
         soma,
         modulator,
-        "w : 1",
-        on_pre="evidence_post += w * apical_pre * packet_pre * quantum_pre",
+        eq.LISTENS + (eq.FAILS if fails else ""),
+        on_pre=eq.listening(fails),
+        namespace=works,
         name=f"listens{n}",
     )
     who, whom = np.nonzero(layer.listens.T)
     listens.connect(i=who, j=whom)
     listens.w = layer.listens[whom, who]
+    if fails:
+        listens.number = np.arange(len(who))
     release = b2.Synapses(modulator, site, on_pre="total_post += packet_pre", name=f"release{n}")
     release.connect(i=np.arange(2 * len(half)), j=np.repeat([0, 1], len(half)))
     diffuse = b2.Synapses(site, soma, on_pre="gamma_post = polarity_pre", name=f"diffuse{n}")
     diffuse.connect()
     others += [listens, release, diffuse]
 
-    delivers: dict[Target, dict[str, str]] = {
-        "w_ff": {"pre": "drive_post += w * packet_pre * (quantum_pre / quantum_post)"},
-        "w_pred": {"pre": "next_held_post += w * packet_pre * quantum_pre"},
-        "w_retro": {"pre": "collected_post += w * packet_pre * quantum_pre"},
+    delivers: dict[Target, tuple[Any, str]] = {
+        "w_ff": (below, "drive_post += w * packet_pre * (quantum_pre / quantum_post)"),
+        "w_retro": (soma, "collected_post += w * packet_pre * quantum_pre"),
     }
-    on_post: dict[Target, dict[str, str]] = {}
-    if plasticity.prediction.feedback == "symmetric":
-        on_post["w_pred"] = {"post": "collected_pre += w * packet_post * quantum_post"}
-    synapses: dict[Target, Any] = {}
-    for target in plasticity.targets:
-        if target == "bias":
-            continue
-        source = below if target == "w_ff" else soma
-        synapses[target] = _plastic(
-            f"{target}{n}",
-            source,
-            soma,
-            delivers[target],
-            on_post.get(target, {}),
-            eq.learning(plasticity, target, grid),
+    synapses = {
+        target: _plastic(
+            f"{target}{n}", source, soma, {"pre": text}, {}, eq.learning(plasticity, target, grid)
         )
-    if permutation is not None:
-        for name, event, text in (
-            ("turned", "turn", "apical_post += held_pre * int(permutation(t, j) == i)"),
-            (
-                "recalled",
-                "recall",
-                f"retro_post += {eq.rounded('collected_pre', grid)} * int(permutation(t, j) == i)",
-            ),
+        for target, (source, text) in delivers.items()
+        if target in plasticity.targets
+    }
+    if found in eq.GATHERED:
+        retro = eq.rounded("collected_pre", grid)
+        for name, event, text in zip(
+            ("turned", "recalled"), ("turn", "recall"), eq.GATHERED[found], strict=True
         ):
             gather = b2.Synapses(
                 soma,
                 soma,
-                on_pre={event: text},
+                on_pre={event: text.format(retro=retro)},
                 on_event={event: event},
-                namespace={"permutation": permutation},
+                namespace={} if permutation is None else {"permutation": permutation},
                 name=f"{name}{n}",
             )
             gather.connect()
+            getattr(gather, event).order = -2  # before somata that send in this very step
             others.append(gather)
     return LayerModel(soma, modulator, site, synapses), others
+
+
+def found_by(populations: Populations, control: Control) -> Found:
+    """Return what somata find in their dendrites; raise InputError where Brian2 has no such control."""
+    if control.delay:
+        allowed = "in Brian2 gamma comes in its own presentation; the engine delays it"
+        raise InputError("Brian2", "control.delay", control.delay, allowed)
+    if control.permutations is not None:
+        return "permuted"
+    if control.dendrite == "mean" and isinstance(populations.dendrite, Decaying):
+        allowed = "in Brian2 a mean over units needs dendrites that hold their charge; the engine takes both"
+        raise InputError("Brian2", "control.dendrite", control.dendrite, allowed)
+    return "constant" if control.dendrite == "absent" else control.dendrite
+
+
+def _predicting(populations: Populations, n: int, context: Any, soma: Any) -> Any:
+    """Make the synapses of ``w_pred``, from the layer that predicts onto a soma."""
+    plasticity, on_post = populations.rules_of(n), {}
+    if plasticity.prediction.feedback == "symmetric":
+        on_post = {"post": "collected_pre += w * packet_post * quantum_post"}
+    on_pre = {"pre": "next_held_post += w * packet_pre * quantum_pre"}
+    learning = eq.learning(plasticity, "w_pred", populations.grid)
+    return _plastic(f"w_pred{n}", context, soma, on_pre, on_post, learning)
+
+
+def _given(model: Model, name: str, drawn: Drawn, dt: Any, values: Callable[[Drawn], Array]) -> Any:
+    """Make an array of random numbers in time, and remember how it is filled; ``dt`` of an entry [s]."""
+    array = b2.TimedArray(values(drawn), dt=dt if isinstance(dt, b2.Quantity) else dt * b2.second, name=name)
+    model.random.append((array, values))
+    return array
+
+
+def _axon(model: Model, number: int, axon: Axon, neurons: int, drawn: Drawn) -> dict[str, Any]:
+    """Return what the time step of an unreliable axon names; input is number 0."""
+    dt, names = model.populations.timing.dt, {}
+    if axon.loss:
+        names["lot"] = _given(model, f"lot{number}", drawn, dt, lambda drawn: _by_step(drawn.lots[number]))
+        names["sent"] = b2.TimedArray(sent(axon.loss, neurons), dt=1 * b2.second, name=f"sent{number}")
+    if axon.jitter:
+        names["lateness"] = _given(
+            model, f"lateness{number}", drawn, dt, lambda drawn: _by_step(drawn.late[number])
+        )
+    return names
+
+
+def _by_step(array: NDArray | None) -> Array:
+    """Return what was drawn for steps of presentations, step after step."""
+    if array is None:
+        raise ValueError("nothing was drawn for this axon")
+    return array.reshape(-1, array.shape[-1]).astype(np.float64)
 
 
 def _plastic(

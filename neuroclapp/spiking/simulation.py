@@ -31,11 +31,18 @@ class CompiledNetwork:
     """A spiking network compiled to a C++ program that runs up to ``stretch`` presentations per call.
 
     Brian2's standalone device belongs to the process: only one such object may be in use at a time.
-    ``permutable`` builds the control in which dendrites pass through a permutation of units.
+    ``permutable`` builds the control in which dendrites pass through a permutation of units; ``dendrite``
+    those in which they are the mean over units, or at a constant level, which serves dendrites that are
+    absent.
     """
 
     def __init__(
-        self, populations: Populations, stretch: int, folder: Path, permutable: bool = False
+        self,
+        populations: Populations,
+        stretch: int,
+        folder: Path,
+        permutable: bool = False,
+        dendrite: Literal["intact", "mean", "constant"] = "intact",
     ) -> None:
         began, timing = time.monotonic(), populations.timing
         most = longest(timing.period, timing.steps, timing.dt, stretch)
@@ -53,7 +60,7 @@ class CompiledNetwork:
         self._model = model.build(
             populations,
             _blank(populations, stretch),
-            Control(_identity(populations, stretch)) if permutable else None,
+            Control(_identity(populations, stretch) if permutable else None, dendrite=dendrite),
             drawn=blank(populations, stretch),
         )
         for owner, name, value in self._model.assignments(
@@ -75,6 +82,7 @@ class CompiledNetwork:
     ) -> Stretch:
         """Run the presentations of ``stream``, at most ``stretch`` of them; ``drawn`` is what is random."""
         control = control or Control()
+        self._check(control)
         check(self.populations, stream, drawn)
         padded = _padded(stream, self.stretch, self.populations)
         arguments: dict[Any, Any] = {
@@ -83,8 +91,8 @@ class CompiledNetwork:
         }
         filled_in = drawn.padded(self.stretch)
         arguments[self._model.stimulus] = stimulus(self.populations, padded, filled_in)
-        for noise, thresholds in zip(self._model.noise, filled_in.thresholds, strict=True):
-            arguments[noise] = thresholds.reshape(-1, thresholds.shape[-1])
+        for array, values in self._model.random:
+            arguments[array] = values(filled_in)
         arguments[self._model.gaze] = padded.sign.astype(float)
         if self.permutable:
             shown = np.zeros(0) if control.permutations is None else control.permutations
@@ -98,6 +106,16 @@ class CompiledNetwork:
                     f"{workspace}: the compiled network did not take over the state that it was given"
                 )
             return _harvest(self._model, weights, len(stream))
+
+    def _check(self, control: Control) -> None:
+        """Raise InputError for a control that this program was not built for."""
+        from . import model
+
+        wanted, built = model.found_by(self.populations, control), self._model.found
+        if wanted != built and (wanted, built) != ("intact", "permuted"):
+            raise InputError(
+                "CompiledNetwork", "control.dendrite", wanted, f"the program was built for {built!r}"
+            )
 
 
 def run_steps(
@@ -174,7 +192,8 @@ def _harvest(model: Any, weights: Weights, count: int) -> Stretch:
             )
         )
     record = Record(np.array(monitors["input"].count).T[shown], layers)
-    return Stretch(record, model.read_weights(weights), model.read_state())
+    # A stretch may have been filled up with blanks: the state is that after its last presentation.
+    return Stretch(record, model.read_weights(weights), model.read_state(count))
 
 
 def _same(a: State, b: State) -> bool:
@@ -211,11 +230,14 @@ def _identity(populations: Populations, count: int) -> NDArray[np.int64]:
 def _no_weights(populations: Populations) -> Weights:
     below = populations.input.units
     arrays: dict[str, NDArray[np.float64]] = {}
-    for layer in populations.layers:
+    for n, layer in enumerate(populations.layers):
         units = layer.soma.units
         arrays[f"{layer.name}.w_ff"] = np.zeros((units, below))
-        for target in set(populations.plasticity.targets) & {"w_pred", "w_retro"}:
-            arrays[f"{layer.name}.{target}"] = np.zeros((units, units))
+        arrays[f"{layer.name}.w_pred"] = np.zeros(
+            (units, populations.layers[populations.context_of(n)].soma.units)
+        )
+        if "w_retro" in populations.rules_of(n).targets:
+            arrays[f"{layer.name}.w_retro"] = np.zeros((units, units))
         arrays[f"{layer.name}.bias"] = np.zeros(units)
         below = units
     return Weights(arrays)

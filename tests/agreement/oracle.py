@@ -1,25 +1,81 @@
 """A plain numpy simulator of the spiking populations, written from the equations: the oracle for spikes.
 
 It shares no code with the Brian2 simulation: only the description of the populations and the weights.
-Rules are written out here once more by hand, from Eqs. 3, 4, 13 and 14.
+Rules are written out here once more by hand, from Eqs. 3, 4, 13 and 14, and so is what disturbs them.
 """
 
 from __future__ import annotations
 
+from math import comb
 from types import SimpleNamespace
 
 import numpy as np
 
 
-def simulate(populations, weights, inputs, sign, learn=True, packets=None, permutations=None):
+def survivors(lot, fired, loss, lots=4096):
+    """Return the least k with P(Binomial(fired, 1 - loss) <= k) >= (lot + 1/2) / lots."""
+    below = 0.0
+    for k in range(int(fired) + 1):
+        below += comb(int(fired), k) * (1 - loss) ** k * loss ** (int(fired) - k)
+        if below >= (lot + 0.5) / lots:
+            return k
+    return int(fired)
+
+
+class Axon:
+    """What leaves a population in each step of a presentation, of what it fired in this and earlier steps."""
+
+    def __init__(self, axon, drawn, number, n, timing):
+        self.loss, self.release = axon.loss, timing.release
+        self.lots = drawn.lots[number][n] if axon.loss else None
+        self.late = drawn.late[number][n] if axon.jitter else None
+        self.arrivals = {}
+
+    def __call__(self, step, fired):
+        sent = np.array(fired)
+        for unit in np.flatnonzero(fired):
+            if self.loss:
+                sent[unit] = survivors(self.lots[step, unit], fired[unit], self.loss)
+            if self.late is not None:
+                when = step + int(self.late[step, unit])
+                self.arrivals.setdefault(when, np.zeros(len(fired)))[unit] += sent[unit]
+        if self.late is None:
+            return sent
+        return self.arrivals.get(step, np.zeros(len(fired))) * (step < self.release)
+
+
+def simulate(
+    populations,
+    weights,
+    inputs,
+    sign,
+    learn=True,
+    packets=None,
+    permutations=None,
+    dendrite="intact",
+    level=1.0,
+    delay=0,
+    drawn=None,
+):
     """Run presentations; return per-presentation records by layer and the final weights.
 
     ``packets``, if a list, receives an array (steps, units) per presentation for each layer.
+    ``permutations``, ``dendrite``, ``level`` and ``delay`` are what a control does; ``drawn`` holds what is
+    random.
     """
+
+    def found(charge, n, index):
+        if dendrite == "mean":
+            return np.full(len(charge), sum(charge) / len(charge))
+        if dendrite in ("constant", "absent"):
+            return np.full(len(charge), level if dendrite == "constant" else 0.0)
+        return charge if permutations is None else charge[permutations[n, index]]
+
     timing, source, layers = populations.timing, populations.input, populations.layers
-    split = populations.plasticity.prediction.feedback == "split"
-    symmetric = populations.plasticity.prediction.feedback == "symmetric"
-    half = 0.5 if split else 1.0
+    top, from_top = len(layers) - 1, populations.plasticity.context == "top"
+    feedback = populations.plasticity.prediction.feedback
+    half = 0.5 if feedback == "split" else 1.0
+    retrodicts = [feedback if index == top or not from_top else "blocked" for index in range(len(layers))]
     w = {name: np.array(array) for name, array in weights.items()}
     kept = [
         SimpleNamespace(
@@ -27,6 +83,7 @@ def simulate(populations, weights, inputs, sign, learn=True, packets=None, permu
             c=np.zeros(layer.soma.units),
             rho=np.zeros(layer.soma.units),
             x=None,
+            late=[],
         )
         for layer in layers
     ]
@@ -38,7 +95,7 @@ def simulate(populations, weights, inputs, sign, learn=True, packets=None, permu
         now = []
         for layer, before in zip(layers, kept, strict=True):
             u = layer.soma.units
-            apical = before.apical if permutations is None else before.apical[permutations[n, len(now)]]
+            apical = found(before.apical, n, len(now))
             now.append(
                 SimpleNamespace(
                     v=np.full(u, 0.5),
@@ -49,16 +106,20 @@ def simulate(populations, weights, inputs, sign, learn=True, packets=None, permu
                     evidence=np.zeros(len(layer.listens)),
                     apical=apical,
                     steps=[],
+                    axon=Axon(populations.axon, drawn, len(now) + 1, n, timing),
                 )
             )
+        works = [_works(layer, drawn, index, n) for index, layer in enumerate(layers)]
+        input_axon = Axon(populations.input_axon, drawn, 0, n, timing)
         for step in range(timing.steps):
             if step < timing.steps_on:
                 v_in += charge
             sent = np.clip(np.floor(v_in), 0, source.neurons) * (step < timing.release)
             v_in -= sent
+            sent = input_axon(step, sent)
             count_in += sent
             below, quantum = sent, source.quantum
-            for layer, s in zip(layers, now, strict=True):
+            for index, (layer, s) in enumerate(zip(layers, now, strict=True)):
                 bias = (
                     w.get(f"{layer.name}.bias", 0.0)
                     * (step < timing.steps_on)
@@ -67,15 +128,22 @@ def simulate(populations, weights, inputs, sign, learn=True, packets=None, permu
                 s.v += s.drive + bias
                 packet = np.clip(np.floor(s.v), 0, layer.soma.neurons) * (step < timing.release)
                 s.v -= packet
+                packet = s.axon(step, packet)
                 s.count += packet
                 s.drive = w[f"{layer.name}.w_ff"] @ below * (quantum / layer.soma.quantum)
                 z = packet * layer.soma.quantum
-                s.next += w[f"{layer.name}.w_pred"] @ z
-                if split:
+                if not from_top:
+                    s.next += w[f"{layer.name}.w_pred"] @ z
+                elif index == top:
+                    for below_top, other in zip(layers, now, strict=True):
+                        other.next += w[f"{below_top.name}.w_pred"] @ z
+                if retrodicts[index] == "split":
                     s.retro += w[f"{layer.name}.w_retro"] @ z
-                if symmetric:
+                if retrodicts[index] == "symmetric":
                     s.retro += w[f"{layer.name}.w_pred"].T @ z
-                s.evidence += layer.listens @ (s.apical * z)
+                for unit, soma in zip(*np.nonzero(layer.listens), strict=True):
+                    if works[index][unit, soma]:
+                        s.evidence[unit] += layer.listens[unit, soma] * s.apical[soma] * z[soma]
                 s.steps.append(packet)
                 below, quantum = packet, layer.soma.quantum
         if packets is not None:
@@ -84,6 +152,8 @@ def simulate(populations, weights, inputs, sign, learn=True, packets=None, permu
         x, changes = count_in * source.quantum, {}
         for index, (layer, s, before, r) in enumerate(zip(layers, now, kept, records, strict=True)):
             m = layer.modulator
+            if m.noise or m.common_noise:
+                s.evidence = s.evidence + drawn.noise[index][n]
             stagger = (np.arange(m.units) + 0.5) / m.units
             fired = [
                 np.clip(np.floor(m.tonic + stagger + m.resolution * (1 + d * e)), 0, m.burst).sum()
@@ -94,7 +164,10 @@ def simulate(populations, weights, inputs, sign, learn=True, packets=None, permu
                 gamma = 1.0
             if sign[n] < 0 and fired[1] > m.units * m.tonic:
                 gamma = -1.0
-            retro = s.retro if permutations is None else s.retro[permutations[n, index]]
+            before.late.append(gamma)
+            gamma = before.late[-1 - delay] if len(before.late) > delay else 0.0
+            retro = found(s.retro, n, index) if retrodicts[index] != "blocked" else 0.0 * s.retro
+            c = kept[top].c if from_top else before.c
             z = s.count * layer.soma.quantum
             rho = (s.count + s.v - 0.5 > 0).astype(float)
             if learn and gamma:
@@ -103,19 +176,32 @@ def simulate(populations, weights, inputs, sign, learn=True, packets=None, permu
                 changes[f"{layer.name}.w_ff"] = eta * (np.outer(post_tau, x) + np.outer(post_t, before.x))
                 if f"{layer.name}.bias" in w:
                     changes[f"{layer.name}.bias"] = eta * (post_tau + post_t)
-                changes[f"{layer.name}.w_pred"] = eta_pred * np.outer(z, before.c)
-                if split:
+                changes[f"{layer.name}.w_pred"] = eta_pred * np.outer(z, c)
+                if retrodicts[index] == "split":
                     changes[f"{layer.name}.w_retro"] = eta_pred * np.outer(before.c, z)
             left = {"count": s.count, "charge": s.count + s.v - 0.5, "apical": s.apical, "retro": retro}
             for name, value in (left | {"gamma": gamma, "total": fired}).items():
                 getattr(r, name).append(value)
-            before.x_next, before.apical, before.c, before.rho = x, s.next, z, rho
+            before.x_next, before.apical, before.c_next, before.rho = x, s.next, z, rho
             x = z
         for before in kept:
-            before.x = before.x_next
+            before.x, before.c = before.x_next, before.c_next
         for name, change in changes.items():
             w[name] = w[name] + change
     for r in records:
         for name, values in vars(r).items():
             setattr(r, name, np.array(values))
     return SimpleNamespace(layers=records, input_count=np.array(input_counts), weights=w)
+
+
+def _works(layer, drawn, index, n):
+    """Return which of a layer's synapses onto modulator units work; they are numbered soma by soma."""
+    working = np.ones(layer.listens.shape, dtype=bool)
+    if layer.modulator.failure:
+        number = 0
+        for soma in range(layer.listens.shape[1]):
+            for unit in range(layer.listens.shape[0]):
+                if layer.listens[unit, soma]:
+                    working[unit, soma] = drawn.works[index][n, number]
+                    number += 1
+    return working

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...plasticity import Control
-from ..grid import rounded
+from ..grid import rounded, share
 from ..populations import Populations
 from .arrays import Arrays
 
@@ -35,7 +35,8 @@ class Dendrites:
         charge = self.xp.picked(charge, self.picks[layer])
         if self.mean is None:
             return charge
-        mean = self.xp.rounded(charge.sum(1)[:, None] / charge.shape[1], self.grid)
+        part = share(charge.shape[1], self.grid is not None)
+        mean = self.xp.rounded(charge.sum(1)[:, None] * part, self.grid)
         return charge * (1 - self.mean) + mean * self.mean
 
     def fixate(self, charge: Any) -> Any:

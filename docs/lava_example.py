@@ -2,8 +2,8 @@
 
     python docs/lava_example.py FOLDER
 
-FOLDER holds `network.nir` and `plasticity.json` (`neuroclapp export`). All layers learn on chip while a process
-of ours, connected to the spikes of layer 1, counts them.
+FOLDER holds `network.nir` and `plasticity.json` (`neuroclapp export`). All layers learn on chip while a
+process of ours, connected to the spikes of layer 1, counts them.
 """
 
 import sys
@@ -46,9 +46,7 @@ def main(folder: Path) -> None:
         seen = np.array(ours.data.get())
         ours.stop()
         files = graph.learned_files(Path(records), layer.name, first.plastic)
-        weights = np.load(
-            files["w_ff"]
-        )  # each matrix in one piece; Lava's own get() takes 47 us for each weight
+        weights = np.load(files["w_ff"])  # in one piece; Lava's own get() takes 47 us for each weight
         with np.load(files["somata"]) as left:
             gamma = left["gamma"]
 

@@ -114,7 +114,7 @@ def test_a_job_past_its_limit_is_ended_with_all_that_it_started(case):
 
 def test_a_job_that_fails_shows_the_end_of_its_error_output(case, tmp_path):
     with pytest.raises(RunError, match=r"(?s)it failed with exit status 1.*network\.nir: no such file"):
-        jobs.run_job("inference", tmp_path, {"inputs": case[2]}, {}, limit_s=60)
+        jobs.run_job("inference", tmp_path, {"inputs": case[2]}, {"weight_bits": None}, limit_s=60)
 
 
 def test_wrong_inputs_are_refused_before_a_job_starts(case):

@@ -14,11 +14,13 @@ import numpy as np
 from lava.magma.core.learning.constants import GradedSpikeCfg
 from lava.magma.core.learning.learning_rule import Loihi3FLearningRule
 from lava.proc.dense.process import Dense
+from lava.utils.weightutils import SignMode
 from numpy.typing import NDArray
 
 from .. import nir
 from ..clock import Clock
 from ..exported import read_layers
+from ..integer import quantised
 from ..program import Connection, LayerProgram, checked_sign
 from .processes.inputs import InputPopulation
 from .processes.learning_somata import LearningSomata
@@ -87,6 +89,35 @@ def inference(folder: Path, inputs: Array) -> InferenceGraph:
         connections.append(dense)
         layers.append(below)
     return InferenceGraph(network.clock, source, tuple(connections), tuple(layers))
+
+
+def fixed_inference(folder: Path, inputs: Array, weight_bits: int = 8) -> InferenceGraph:
+    """Build the network of ``folder`` in integers, to be run with the tag "fixed_pt".
+
+    Lava's own ``Dense`` holds weights of ``weight_bits`` bits; see `neuroclapp.onchip.integer`.
+    """
+    network = nir.read(folder)
+    made = quantised(network, weight_bits)
+    charge = made.charge(network.charge(inputs))
+    source = InputPopulation(charge, made.input.neurons, made.clock, name=made.input.name)
+    connections, layers = [], []
+    below: Any = source
+    for layer in made.layers:
+        name = layer.soma.name
+        dense = Dense(
+            weights=layer.weights,
+            num_weight_bits=weight_bits,
+            sign_mode=SignMode.MIXED,
+            num_message_bits=_PAYLOAD_BITS,
+            name=f"{name}_w_ff",
+        )
+        somata = Somata(layer.bias, layer.soma.neurons, made.clock, layer.threshold, name=name)
+        below.s_out.connect(dense.s_in)
+        dense.a_out.connect(somata.a_in)
+        connections.append(dense)
+        layers.append(somata)
+        below = somata
+    return InferenceGraph(made.clock, source, tuple(connections), tuple(layers))
 
 
 def learning(

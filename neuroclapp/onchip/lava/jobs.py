@@ -27,6 +27,7 @@ from ...errors import MissingPackageError, RunError
 from ...plasticity import Target
 from .. import nir
 from ..exported import read_layers
+from ..integer import quantised
 from ..program import LayerProgram, checked_sign
 from .shim import INSTALL
 
@@ -56,17 +57,25 @@ class Learned:
 
 
 def infer(
-    folder: Path, inputs: ArrayLike, limit_s: float = 600, progress: Progress | None = None
+    folder: Path,
+    inputs: ArrayLike,
+    limit_s: float = 600,
+    progress: Progress | None = None,
+    weight_bits: int | None = None,
 ) -> list[NDArray[np.uint32]]:
     """Run ``folder/network.nir`` in Lava on ``inputs`` (samples, inputs), one presentation each, from rest.
 
+    In floating point, or in integers with weights of ``weight_bits`` bits (`neuroclapp.onchip.integer`).
     Returns the packets of every layer, (samples, steps, units). Step s holds the same packets as step s of
     the presentation in the other worlds.
     """
     network = nir.read(folder)
     inputs = np.asarray(inputs, dtype=np.float64)
     network.charge(inputs)  # raises where they do not fit, before a job is started
-    result = run_job("inference", folder, {"inputs": inputs}, {}, limit_s, progress)
+    if weight_bits is not None:
+        quantised(network, weight_bits)
+    options = {"weight_bits": weight_bits}
+    result = run_job("inference", folder, {"inputs": inputs}, options, limit_s, progress)
     return [result[f"packets{n}"] for n in range(len(network.layers))]
 
 

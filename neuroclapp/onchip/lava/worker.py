@@ -35,10 +35,14 @@ def main(job_folder: Path) -> None:
 def _inference(job: dict[str, Any], arrays: Arrays, job_folder: Path) -> Arrays:
     from . import graph
 
-    built = graph.inference(Path(job["folder"]), arrays["inputs"])
+    folder, bits = Path(job["folder"]), job["weight_bits"]
+    if bits is None:
+        built, tag = graph.inference(folder, arrays["inputs"]), "floating_pt"
+    else:
+        built, tag = graph.fixed_inference(folder, arrays["inputs"], bits), "fixed_pt"
     samples, clock = len(arrays["inputs"]), built.clock
     paths = graph.record(built, samples, job_folder)
-    _run(built.input, samples * clock.period)
+    _run(built.input, samples * clock.period, tag)
     built.input.stop()
     packets = [np.load(path, allow_pickle=False) for path in paths]
     return {f"packets{n}": one.reshape(samples, clock.period, -1) for n, one in enumerate(packets)}
@@ -81,12 +85,12 @@ def _record_sources(built: Any, presentations: int, job_folder: Path) -> dict[st
     }
 
 
-def _run(process: Any, steps: int) -> None:
-    """Run a graph in a few parts, so that progress can be told."""
+def _run(process: Any, steps: int, tag: str = "floating_pt") -> None:
+    """Run a graph of models with this tag in a few parts, so that progress can be told."""
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    run_cfg, done = Loihi2SimCfg(select_tag="floating_pt"), 0
+    run_cfg, done = Loihi2SimCfg(select_tag=tag), 0
     for part in range(1, _PARTS + 1):
         until = steps * part // _PARTS
         if until > done:

@@ -27,11 +27,8 @@ class Recorder(AbstractProcess):
         self.a_in = InPort(shape=(units,))
 
 
-@implements(proc=Recorder, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class RecorderModel(PyLoihiProcessModel):  # type: ignore[misc]
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+class _Keeping(PyLoihiProcessModel):  # type: ignore[misc]
+    a_in: PyInPort
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -45,3 +42,17 @@ class RecorderModel(PyLoihiProcessModel):  # type: ignore[misc]
             self._kept[index] = arriving
         if index == len(self._kept) - 1:
             np.save(self._path, self._kept, allow_pickle=False)
+
+
+@implements(proc=Recorder, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class RecorderModel(_Keeping):
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+
+
+@implements(proc=Recorder, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class RecorderModelFixed(_Keeping):
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)

@@ -16,6 +16,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from neuroclapp.onchip.clock import Clock
+from neuroclapp.onchip.integer import IntegerSomata
 from neuroclapp.onchip.lava.processes.counter import Counter
 
 
@@ -24,11 +25,14 @@ class Somata(AbstractProcess):
 
     ``a_in`` is what arrives in this step [thresholds]; a ``Dense`` delivers in step s + 1 what was sent in
     step s. ``bias`` (units,) adds to it in the first ``steps_on`` steps. What arrives in the first step of a
-    presentation belongs to the one before and is dropped.
+    presentation belongs to the one before and is dropped. In fixed point all of these are integers, of which
+    ``threshold`` make one threshold; in floating point it is 1.
     """
 
-    def __init__(self, bias: NDArray[np.float64], neurons: int, clock: Clock, **options: Any) -> None:
-        super().__init__(bias=bias, neurons=neurons, clock=clock, **options)
+    def __init__(
+        self, bias: NDArray[Any], neurons: int, clock: Clock, threshold: int = 1, **options: Any
+    ) -> None:
+        super().__init__(bias=bias, neurons=neurons, clock=clock, threshold=threshold, **options)
         self.a_in = InPort(shape=bias.shape)
         self.s_out = OutPort(shape=bias.shape)
 
@@ -51,6 +55,30 @@ class SomataModel(PyLoihiProcessModel):  # type: ignore[misc]
         if phase >= self._clock.steps:
             self.s_out.send(self._units.replay(phase))
             return
+        if phase == 0:
+            self._units.turn()
+            arriving = np.zeros_like(arriving)
+        if phase < self._clock.steps_on:
+            arriving = arriving + self._bias
+        self.s_out.send(self._units.step(arriving, phase))
+
+
+@implements(proc=Somata, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class SomataModelFixed(PyLoihiProcessModel):  # type: ignore[misc]
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._bias, self._clock = proc_params["bias"], proc_params["clock"]
+        neurons, threshold = proc_params["neurons"], proc_params["threshold"]
+        self._units = IntegerSomata(self._bias.shape, neurons, threshold, self._clock)
+
+    def run_spk(self) -> None:
+        phase = (self.time_step - 1) % self._clock.period
+        arriving = self.a_in.recv()
         if phase == 0:
             self._units.turn()
             arriving = np.zeros_like(arriving)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import tomli_w
 
 from . import __version__, catalog
-from .errors import NeuroclappError, RunError
+from .errors import InputError, NeuroclappError, RunError
 from .run.kinds import kind_of
+from .run.parallel import Processes, Workers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,12 +46,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", metavar="DIR", type=Path, help="the run's directory (runs/EXPERIMENT)")
     command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="replace a value")
     command.add_argument("--resume", action="store_true", help="go on where a run was stopped")
+    _place(command)
     command.set_defaults(command=_run)
 
     for name, text in _STEPS.items():
         command = commands.add_parser(name, help=text)
         command.add_argument("run", metavar="DIR", type=Path, help="a run's directory")
         command.add_argument("--resume", action="store_true", help="go on where the step was stopped")
+        _place(command)
         command.set_defaults(command=_step, step=name)
 
     command = commands.add_parser("plan", help="does a network fit a chip, what it takes, what would fit")
@@ -80,6 +84,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _place(command: argparse.ArgumentParser) -> None:
+    """Add where jobs run; by default on all cores of this machine."""
+    place = command.add_mutually_exclusive_group()
+    place.add_argument("--workers", metavar="N", type=int, help="run jobs on N local workers of Dask")
+    place.add_argument("--scheduler", metavar="ADDRESS", help="run jobs on a Dask cluster: tcp://HOST:PORT")
+
+
+@contextmanager
+def _workers(options: argparse.Namespace, folder: Path) -> Iterator[Workers]:
+    if options.scheduler is None and options.workers is None:
+        yield Processes()
+        return
+    if options.workers is not None and options.workers < 1:
+        raise InputError("--workers", "N", options.workers, "must be at least 1")
+    from .run.cluster import cluster
+
+    with cluster(folder, options.scheduler, options.workers) as found:
+        yield found
+
+
 _STEPS = {
     "train": "the rate networks learn",
     "simulate": "the spiking networks learn and are read out, in Brian2",
@@ -108,12 +132,14 @@ def _run(options: argparse.Namespace) -> None:
     kind = kind_of(path)
     title, table = kind.load(options.experiment, settings, path)
     folder = options.out or Path("runs") / Path(options.experiment).stem
-    run = kind.folder().create(folder, tomli_w.dumps(table), options.resume)
-    for name, action in kind.steps.items():
-        if run.done(name):
-            print(f"{name}: done already", file=sys.stderr)
-        else:
-            action(run)
+    with _workers(options, folder) as workers:
+        run = kind.folder().create(folder, tomli_w.dumps(table), options.resume)
+        run.workers = workers
+        for name, action in kind.steps.items():
+            if run.done(name):
+                print(f"{name}: done already", file=sys.stderr)
+            else:
+                action(run)
     print(f"\n{title}: see {folder / 'report.html'} and {folder / 'results.json'}")
 
 
@@ -135,7 +161,9 @@ def _step(options: argparse.Namespace) -> None:
         return
     if not options.resume:
         run.clear(options.step)
-    kind.steps[options.step](run)
+    with _workers(options, options.run) as workers:
+        run.workers = workers
+        kind.steps[options.step](run)
 
 
 def _plan(options: argparse.Namespace) -> int:

@@ -39,6 +39,13 @@ class Progress:
             self._say(f"{100 * done // self._total} %, about {_clock(left)} left")
             self._said = now
 
+    def say(self, text: str) -> None:
+        """Write a message, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.write(f"{self._label}: {text}", file=self._stream)
+        else:
+            self._say(text)
+
     def _say(self, text: str) -> None:
         print(f"{self._label}: {text}", file=self._stream, flush=True)
 

@@ -58,8 +58,8 @@ def compare(run: RunDirectory) -> dict[str, Any]:
         if not run.done(step):
             raise RunError(f"{run.folder}: step {step!r} is not done; run: neuroclapp {step} {run.folder}")
     with run.step("compare"):
-        jobs = [partial(_compare, run, seed) for seed in experiment.seeds]
-        side_by_side(jobs, "comparison", len(jobs) * experiment.data.presentations)
+        jobs = {f"seed {seed}": partial(_compare, run, seed) for seed in experiment.seeds}
+        side_by_side(jobs, "comparison", len(jobs) * experiment.data.presentations, run.workers)
         seeds = [read_json(run.seed(seed) / "comparison.json") for seed in experiment.seeds]
     results = {
         "experiment": experiment.title,
@@ -80,9 +80,13 @@ def compare(run: RunDirectory) -> dict[str, Any]:
 
 
 def _compare(run: RunDirectory, seed: int, report: Report) -> None:
+    path = run.seed(seed) / "comparison.json"
+    if path.is_file():
+        report(run.experiment.data.presentations)
+        return
     accuracy, few_labels = accuracies(run, seed)
     write_json(
-        run.seed(seed) / "comparison.json",
+        path,
         {"accuracy": accuracy, "accuracy_few_labels": few_labels, "agreement": agreement(run, seed, report)},
     )
 

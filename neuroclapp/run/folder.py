@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import InputError, RunError
 from ..files import read_json, write_json, write_text
+from .parallel import Processes, Workers
 
 Run = TypeVar("Run", bound="RunFolder")
 
@@ -24,9 +25,15 @@ class RunFolder:
 
     #: The steps in their order, and the files that each writes.
     products: ClassVar[dict[str, tuple[str, ...]]] = {}
+    #: Where its jobs run.
+    workers: Workers = Processes()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is sent to another process: where the folder is. All else is read there."""
+        return {"folder": self.folder.absolute()}
 
     @classmethod
     def create(cls: type[Run], folder: Path, text: str, resume: bool) -> Run:
@@ -87,13 +94,17 @@ class RunFolder:
                 f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
             )
         stamp = self.folder / "steps" / f"{name}.json"
-        start, used = time.monotonic(), _cpu()
+        start, used = time.monotonic(), self._cpu()
         notes: dict[str, Any] = {}
         yield notes
-        cost = {"wall_s": round(time.monotonic() - start, 2), "cpu_s": round(_cpu() - used, 2)}
+        cost = {
+            "wall_s": round(time.monotonic() - start, 2),
+            "cpu_s": round(self._cpu() - used, 2),
+        }
         write_json(stamp, {"experiment": self.digest, **cost, **notes})
 
-
-def _cpu() -> float:
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    def _cpu(self) -> float:
+        """Return the CPU time [s] of this process, of its children that have ended, and on other machines."""
+        own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        used = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+        return used + self.workers.elsewhere

@@ -7,8 +7,10 @@ gamma always on. Each world then sees every image once, without learning, and is
 
 from __future__ import annotations
 
+import atexit
 import shutil
-from functools import partial
+import tempfile
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,15 @@ from ..files import write_npz
 from ..plasticity import Control, permuted_dendrites
 from ..presentations import Presentations, generator
 from ..progress import Progress
+from ..spiking.long_run import Conditions
+from ..spiking.long_run import simulate as simulate_long
+from ..spiking.recorded import Recorded
+from ..spiking.recording import ALL, Recording
 from ..spiking.simulation import CompiledNetwork, Stretch, run_all, run_steps
 from ..spiking.standalone import scratch
-from ..spiking.state import rest
 from ..weights import Weights
-from . import trajectory
 from .directory import RunDirectory
-from .parallel import Report, side_by_side
+from .parallel import Job, Report, side_by_side
 
 #: Presentations per call of the compiled program: the grain of snapshots, progress and resumption.
 STRETCH = 500
@@ -39,16 +43,34 @@ def simulate(run: RunDirectory) -> None:
     for seed in experiment.seeds:
         run.weights(seed, "rate")
     images = sum(len(part) for part in run.surveys(experiment.seeds[0]).values())
+    units, first = len(LEARNING) * experiment.data.presentations + len(READ) * images, experiment.seeds[0]
     with run.step("simulate") as notes:
         with scratch() as folder:
-            with Progress("compiling the spiking network", 1):
-                network = CompiledNetwork(run.populations, STRETCH, folder, permutable=True)
-            notes["build_s"] = round(network.build_seconds, 2)
-            units = len(LEARNING) * experiment.data.presentations + len(READ) * images
-            jobs = [partial(_simulate, run, network, seed) for seed in experiment.seeds]
-            jobs.append(partial(converted_packets, run, experiment.seeds[0]))
-            side_by_side(jobs, "spiking network", len(experiment.seeds) * units)
-        close_look(run, experiment.seeds[0])
+            network = None
+            if run.workers.inherits:
+                with Progress("compiling the spiking network", 1):
+                    network = CompiledNetwork(run.populations, STRETCH, folder, permutable=True)
+                notes["build_s"] = round(network.build_seconds, 2)
+            jobs: dict[str, Job] = {
+                f"seed {seed}": partial(_simulate, run, network, units, seed) for seed in experiment.seeds
+            }
+            if network is not None:
+                jobs["packets for a chip"] = partial(converted_packets, run, first)
+            side_by_side(jobs, "spiking network", len(experiment.seeds) * units, run.workers)
+        if network is None:
+            converted_packets(run, first, lambda done: None)
+        close_look(run, first)
+
+
+@lru_cache(maxsize=1)
+def _compiled(folder: Path, digest: str) -> CompiledNetwork:
+    """Compile a run's network in a worker on another machine, once for all its jobs there.
+
+    A job there must not use Brian2 otherwise: its standalone device belongs to the process.
+    """
+    place = tempfile.mkdtemp(prefix="neuroclapp-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return CompiledNetwork(RunDirectory(folder).populations, STRETCH, Path(place), permutable=True)
 
 
 def controls(run: RunDirectory, seed: int) -> dict[str, Control]:
@@ -65,8 +87,14 @@ def controls(run: RunDirectory, seed: int) -> dict[str, Control]:
     }
 
 
-def _simulate(run: RunDirectory, network: CompiledNetwork, seed: int, report: Report) -> None:
+def _simulate(
+    run: RunDirectory, network: CompiledNetwork | None, units: int, seed: int, report: Report
+) -> None:
     folder, stream = run.seed(seed), run.stream(seed)
+    if (folder / "features.npz").is_file():  # the last that is written
+        report(units)
+        return
+    network = network or _compiled(run.folder, run.digest)
     initial, rate = run.weights(seed, "initial"), run.weights(seed, "rate")
     worlds = {"random_spiking": initial, "converted": on_grid(rate)}
     done = 0
@@ -105,18 +133,17 @@ def _learn(
     name: str,
     report: Report,
 ) -> None:
-    """Learn from the whole stream; every stretch is kept, so that a killed run goes on from the last one."""
+    """Learn from the whole stream; each stretch ends in a checkpoint, which a killed run goes on from."""
     kept = folder / f"stretches-{name}"
-    weights, state, start = trajectory.resume(kept, initial, rest(network.populations))
+    recording = Recording(dict.fromkeys(initial), STRETCH, ALL) if name == "spiking" else None
 
     def after(done: int, stretch: Stretch) -> None:
-        first = done - len(stretch.record.input_count)
-        trajectory.keep(kept, first, stretch, network.populations, stream[first:done])
         report(done)
 
-    weights, _ = run_all(network, stream, weights, True, control, start, state, after)
-    if name == "spiking":
-        trajectory.join(kept, folder / "spiking.h5", initial)
+    conditions = Conditions(control=control)
+    weights, _ = simulate_long(network, stream, initial, kept, STRETCH, recording, conditions, after)
+    if recording is not None:
+        Recorded(kept / "recording").join(folder / "spiking.h5")
     weights.save(folder / f"{name}.safetensors")
     shutil.rmtree(kept)
 

@@ -43,8 +43,12 @@ def simulate_spoken(run: SpokenSpikesRun) -> None:
             write_json(run.folder / "brian2.json", found)
         chosen = [each for part in PARTS for each in run.utterances(part)]
         frames = sum(each.samples // FRAME for each in chosen)
-        jobs = [partial(_simulate, run, row, seed) for row, seed in run.jobs]
-        side_by_side(jobs, "frames in spikes", len(jobs) * frames)
+        jobs = {
+            f"{row.name}, seed {seed}": partial(_simulate, run, row, seed)
+            for row, seed in run.jobs
+            if not run.of(row, seed, "json").is_file()  # the last that is written
+        }
+        side_by_side(jobs, "frames in spikes", len(jobs) * frames, run.workers)
 
 
 def beside(run: SpokenSpikesRun, row: Row, seed: int) -> dict[str, Any]:

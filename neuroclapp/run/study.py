@@ -26,7 +26,7 @@ from ..rate.online import train_online
 from ..study import Condition, Study, read_study
 from ..weights import Weights, load_weights
 from .folder import RunFolder
-from .parallel import Report, side_by_side
+from .parallel import Job, Report, side_by_side
 from .study_worlds import Worlds, check
 from .train import DISTURBANCE
 
@@ -108,13 +108,14 @@ class StudyRun(RunFolder):
 def train_study(run: StudyRun) -> None:
     """Train all rate worlds that are not trained yet, and each once more with 0.1 % input noise."""
     with run.step("train"):
-        jobs, total = [], 0
+        jobs: dict[str, Job] = {}
+        total, folder = 0, run.folder.absolute()
         for condition, seed in run.sharing():
             if not (run.rates(condition, seed) / "rate_disturbed.safetensors").is_file():
-                jobs.append(partial(train_rates, run.folder, condition.name, (seed,)))
-                total += 2 * condition.settings.data.presentations
+                jobs[f"{condition.name}, seed {seed}"] = partial(train_rates, folder, condition.name, (seed,))
+                total += 2 * condition.settings.presentations
         if jobs:
-            side_by_side(jobs, "rate networks", total)
+            side_by_side(jobs, "rate networks", total, run.workers)
 
 
 def train_rates(folder: Path, name: str, seeds: Sequence[int], report: Report) -> None:

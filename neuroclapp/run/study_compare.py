@@ -17,7 +17,7 @@ from ..files import read_json, write_json
 from ..presentations import generator
 from ..study import Condition
 from .compare import PARTS, Features, rate_features
-from .parallel import Report, side_by_side
+from .parallel import Job, Report, side_by_side
 from .study import StudyRun
 from .study_worlds import Worlds
 from .versions import versions
@@ -40,17 +40,18 @@ def compare_study(run: StudyRun) -> dict[str, Any]:
         if not run.done(step):
             raise RunError(f"{run.folder}: step {step!r} is not done; run: neuroclapp {step} {run.folder}")
     with run.step("compare"):
-        jobs = [
-            partial(read_rates, run.folder, condition.name, (seed,))
+        folder = run.folder.absolute()
+        jobs: dict[str, Job] = {
+            f"{condition.name} in rates, seed {seed}": partial(read_rates, folder, condition.name, (seed,))
             for condition, seed in run.sharing()
             if not (run.rates(condition, seed) / "accuracy.json").is_file()
-        ]
+        }
         total = len(jobs)
         for condition, seeds in run.waiting("seed{}-accuracy.json"):
-            jobs.append(partial(read_spikes, run.folder, condition.name, seeds))
+            jobs[condition.name] = partial(read_spikes, folder, condition.name, seeds)
             total += len(seeds)
         if jobs:
-            side_by_side(jobs, "readouts", total)
+            side_by_side(jobs, "readouts", total, run.workers)
         found = {condition.name: _figures(run, condition) for condition in run.study.conditions}
     results = {
         "experiment": run.study.title,
@@ -141,7 +142,9 @@ def _figures(run: StudyRun, condition: Condition) -> dict[str, Any]:
         "points": [asdict(point) for point in condition.points],
         "seeds": list(seeds),
         "layers": [layer.name for layer in run.worlds(condition).network.layers],
-        "presentations": settings.data.presentations,
+        "presentations": settings.presentations,
+        "order": asdict(settings.order),
+        "feedback": settings.feedback,
         "spiking": asdict(settings.spiking),
         "context": settings.context,
         "control": asdict(settings.control),

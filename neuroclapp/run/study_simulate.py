@@ -38,15 +38,16 @@ def simulate_study(run: StudyRun) -> None:
         waiting = run.waiting(DONE)
         total = sum(_work(run, *each) for each in waiting)
         if waiting:
-            jobs = [partial(learn, run.folder, condition.name, seeds) for condition, seeds in waiting]
-            side_by_side(jobs, "spiking networks", total)
+            folder = run.folder.absolute()
+            jobs = {each.name: partial(learn, folder, each.name, seeds) for each, seeds in waiting}
+            side_by_side(jobs, "spiking networks", total, run.workers)
 
 
 def _work(run: StudyRun, condition: Condition, seeds: Sequence[int]) -> int:
     data = condition.settings.data
     images = len(run.data.training.labels) + len(run.data.validation.labels)
     images += data.test_glimpses * len(run.data.test.labels)
-    return len(seeds) * (data.presentations + 2 * images)
+    return len(seeds) * (condition.settings.presentations + 2 * images)
 
 
 def learn(folder: Path, name: str, seeds: Sequence[int], report: Report) -> None:
@@ -63,7 +64,7 @@ def learn(folder: Path, name: str, seeds: Sequence[int], report: Report) -> None
         for each, weights in zip(learners, engine.weights, strict=True):
             each.weights = weights
     watch = Watch(worlds.populations, [each.weights for each in learners])
-    first, length = _resume(going, learners, watch, engine), condition.settings.data.presentations
+    first, length = _resume(going, learners, watch, engine), condition.settings.presentations
     while first < length:
         last = min(first + worlds.stretch, length)
         simulations = [each.simulation(first, last) for each in learners]

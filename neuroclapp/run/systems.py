@@ -24,7 +24,7 @@ from ..rate.training import Batched, Learner, train
 from ..resolve import read_systems
 from ..systems import Row, SpeechExperiment, SystemsExperiment, digest, reason
 from .folder import RunFolder
-from .parallel import Report, side_by_side
+from .parallel import Job, Report, side_by_side
 from .versions import versions
 
 
@@ -127,13 +127,14 @@ def check(experiment: SystemsExperiment | SpeechExperiment, source: Path) -> Non
 def train_systems(run: SystemsRun) -> None:
     """Train every system with every seed that is not trained yet, side by side on all cores."""
     with run.step("train"):
-        jobs, total = [], 0
+        jobs: dict[str, Job] = {}
+        total = 0
         for row, seed in run.jobs:
             updates = 1 if row.learns == "nothing" else row.recipe.length(run.batches(row, seed).per_epoch)
-            jobs.append(partial(_train, run, row, seed, updates))
+            jobs[f"{row.name}, seed {seed}"] = partial(_train, run, row, seed, updates)
             total += updates
         if jobs:
-            side_by_side(jobs, "training", total)
+            side_by_side(jobs, "training", total, run.workers)
 
 
 def _train(run: SystemsRun, row: Row, seed: int, updates: int, report: Report) -> None:
@@ -162,9 +163,9 @@ def compare_systems(run: SystemsRun) -> dict[str, Any]:
     if not run.done("train"):
         raise RunError(f"{run.folder}: step 'train' is not done; run: neuroclapp train {run.folder}")
     with run.step("compare"):
-        jobs = [partial(_compare, run, row, seed) for row, seed in run.jobs]
+        jobs = {f"{row.name}, seed {seed}": partial(_compare, run, row, seed) for row, seed in run.jobs}
         if jobs:
-            side_by_side(jobs, "readout", run.material.work * len(jobs))
+            side_by_side(jobs, "readout", run.material.work * len(jobs), run.workers)
         scores = {
             row.name: [read_json(run.score(row, seed)) for seed in run.experiment.seeds_of(row)]
             for row in run.experiment.systems

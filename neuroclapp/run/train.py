@@ -20,13 +20,16 @@ def train(run: RunDirectory) -> None:
     with run.step("train"):
         experiment = run.experiment
         run.check()
-        jobs = [partial(_train, run, seed) for seed in experiment.seeds]
-        side_by_side(jobs, "rate network", 2 * len(jobs) * experiment.data.presentations)
+        jobs = {f"seed {seed}": partial(_train, run, seed) for seed in experiment.seeds}
+        side_by_side(jobs, "rate network", 2 * len(jobs) * experiment.data.presentations, run.workers)
 
 
 def _train(run: RunDirectory, seed: int, report: Report) -> None:
     experiment, learning = run.experiment, run.experiment.learning
     folder, stream = run.seed(seed), run.stream(seed)
+    if (folder / "rate_disturbed.safetensors").is_file():  # the last that is written
+        report(2 * len(stream))
+        return
     initial = experiment.initial.draw(run.network, generator(seed, "weights"))
     initial.save(folder / "initial.safetensors")
     rate = train_online(

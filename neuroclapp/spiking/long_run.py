@@ -93,9 +93,11 @@ def simulate(
                 weights, state = stretch.weights, stretch.state
                 if part is not None and recording is not None:
                     _record(part, recording, stretch, stream, first, end)
-                after(end, stretch)
+                if end < last:
+                    after(end, stretch)
         run.add(done, last)
         Checkpoint(last, weights, state, run.depends).save(path)
+        after(last, stretch)
         done = last
     return weights, state
 

@@ -221,7 +221,7 @@ def test_learning_goes_on_to_the_same_bits_after_it_was_stopped(experiment, tmp_
     with pytest.raises(KeyboardInterrupt):
         _learn(network, stream, initial, Control(), broken, "spiking", stop_after_two)
     kept = sorted(path.name for path in (broken / "stretches-spiking").iterdir())
-    assert kept == ["000000000.npz", "000000003.npz"]
+    assert kept == ["checkpoint.safetensors", "recording"]
     asked = []
     _learn(network, stream, initial, Control(), broken, "spiking", asked.append)
     assert asked == [9, 11]

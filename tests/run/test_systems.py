@@ -1,13 +1,11 @@
 """A whole run of image systems, small: its files, accuracies, settings, errors, and how it is resumed."""
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +18,12 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from neuroclapp import catalog
 from neuroclapp.cli import main
 from neuroclapp.data.images import ImageData, load
-from neuroclapp.errors import InputError, RunError
-from neuroclapp.files import write_json
 from neuroclapp.resolve import inherit, load_systems
 from neuroclapp.run.kinds import KINDS, kind_of
-from neuroclapp.run.parallel import side_by_side
 from neuroclapp.run.systems import SystemsRun, check
 
 MODEL = """
@@ -499,78 +493,3 @@ def test_a_killed_run_resumes_to_the_same_bits(experiment, finished, tmp_path):
         assert set(ours[name]) == set(arrays)
         assert all(torch.equal(ours[name][key], array) for key, array in arrays.items()), name
     assert without_cost(results_of(folder)) == without_cost(results_of(finished))
-
-
-def wait_long(folder, report):
-    """Stand in for a training of five minutes, which no test waits for."""
-    for update in range(1, 6000):
-        (folder / "began").touch()
-        time.sleep(0.05)
-        report(update)
-    (folder / "ended").touch()
-
-
-def fail(folder, error, report):
-    while not (folder / "began").exists():
-        time.sleep(0.01)
-    raise error
-
-
-@pytest.mark.parametrize(
-    ("error", "expected", "message"),
-    [
-        (RunError("weights.safetensors: broken"), RunError, "weights.safetensors: broken"),
-        (InputError("x.toml", "batch", 9, "at most 8"), RunError, "x.toml: batch = 9: at most 8"),
-        (ValueError("a plain one"), ValueError, "a plain one"),
-    ],
-    ids=["run", "input", "plain"],
-)
-def test_the_first_error_of_work_side_by_side_ends_all(error, expected, message, tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    jobs = [partial(wait_long, tmp_path), partial(fail, tmp_path, error), partial(wait_long, tmp_path)]
-    with pytest.raises(expected) as raised:
-        side_by_side(jobs, "work", 3)
-    assert str(raised.value) == message
-    assert not multiprocessing.active_children()
-    assert not (tmp_path / "ended").exists()
-
-
-def interrupt(folder, report):
-    while not (folder / "began").exists():
-        time.sleep(0.01)
-    os.kill(os.getppid(), signal.SIGINT)
-
-
-def test_ctrl_c_ends_work_side_by_side(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    jobs = [partial(wait_long, tmp_path), partial(interrupt, tmp_path), partial(wait_long, tmp_path)]
-    # Started in the background a shell has it ignored, and Brian2, once imported, has a handler of its own.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            side_by_side(jobs, "work", 3)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert not multiprocessing.active_children()
-    assert not (tmp_path / "ended").exists()
-
-
-def note_threads(path, report):
-    features = np.random.default_rng(0).standard_normal((40, 4))
-    LogisticRegression().fit(features, np.arange(40) % 2)
-    pools = {one["filepath"]: one["num_threads"] for one in threadpool_info()}
-    write_json(path, {"torch": torch.get_num_threads(), **pools})
-
-
-def test_work_side_by_side_computes_in_one_thread_each(tmp_path):
-    path = tmp_path / "threads.json"
-    threads = torch.get_num_threads()
-    with threadpool_limits(2):
-        torch.set_num_threads(2)
-        try:
-            side_by_side([partial(note_threads, path)], "work", 1)
-        finally:
-            torch.set_num_threads(threads)
-    found = json.loads(path.read_text())
-    assert len(found) > 1
-    assert set(found.values()) == {1}

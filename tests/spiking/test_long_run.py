@@ -52,16 +52,15 @@ def test_stopped_and_taken_up_it_ends_like_a_single_call(name, library, tmp_path
     drawn, weights = draw(made, shown, np.random.default_rng(1)), initial(network())
     engine = Engine(made, library, device=None if library == "numpy" else "cpu")
     expected = engine.run(shown, weights, drawn=drawn)
+    given = (5, Recording({"a.w_ff": None}, every=2), Conditions(drawn=drawn))
     for stop in (3, 7, 8, 12, 22):
         with pytest.raises(KeyboardInterrupt):
-            simulate(engine, shown, weights, tmp_path, 5, None, Conditions(drawn=drawn), stop_at(stop))
+            simulate(engine, shown, weights, tmp_path, *given, stop_at(stop))
     seen = []
-    found = simulate(
-        engine, shown, weights, tmp_path, 5, None, Conditions(drawn=drawn), lambda n, _: seen.append(n)
-    )
+    found = simulate(engine, shown, weights, tmp_path, *given, lambda n, _: seen.append(n))
     assert bits(*found) == bits(expected.weights, expected.state)
-    assert seen == [23]  # it was stopped at 22, after the checkpoint at 20
-    assert bits(*simulate(engine, shown, weights, tmp_path, 5, None, Conditions(drawn=drawn))) == bits(*found)
+    assert seen == [22, 23]  # it was stopped at 22, after the checkpoint at 20
+    assert bits(*simulate(engine, shown, weights, tmp_path, *given)) == bits(*found)
 
 
 def test_controls_are_taken_up_where_they_were(tmp_path):

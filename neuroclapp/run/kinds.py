@@ -103,6 +103,22 @@ def _study() -> type[RunFolder]:
     return StudyRun
 
 
+def _load_images(reference: str, settings: Mapping[str, str], path: Path) -> tuple[str, dict[str, Any]]:
+    from .image_spikes import check, load_image_spikes
+    from .vision import Vision
+
+    experiment, spikes, table = load_image_spikes(reference, settings)
+    check(experiment, spikes, path)
+    Vision(experiment).load()
+    return experiment.title, table
+
+
+def _images() -> type[RunFolder]:
+    from .image_spikes import ImageSpikesRun
+
+    return ImageSpikesRun
+
+
 def _later(module: str, name: str) -> Step:
     """Return a step whose module is imported when it is run."""
 
@@ -180,6 +196,16 @@ KINDS: dict[str, Kind] = {
             "simulate": _later("spoken_spikes_simulate", "simulate_spoken"),
             "compare": _later("spoken_spikes_compare", "show_spoken"),
             "plot": _later("spoken_spikes_plot", "plot_spoken"),
+        },
+    ),
+    "images_in_spikes": Kind(
+        _load_images,
+        _images,
+        {
+            "train": _later("systems", "train_systems"),
+            "simulate": _later("image_spikes_simulate", "simulate_images"),
+            "compare": _later("image_spikes_compare", "show_images"),
+            "plot": _later("image_spikes_plot", "plot_images"),
         },
     ),
 }

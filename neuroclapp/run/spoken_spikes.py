@@ -1,12 +1,6 @@
-"""Trained encoders of speech in spikes: the experiment, and its run's directory.
+"""Trained encoders of speech in spikes: the experiment, and its run's directory (`neuroclapp.run.converted`).
 
-experiment.toml            the experiment, resolved: that of the audio systems, and a table ``spikes``
-spikes/SYSTEM-seedN.npz    top layer of each frame, in rates and in spikes, and its phone
-spikes/SYSTEM-seedN.json   how closely each layer's spikes follow its rates
-brian2.json                spikes that Brian2 counts otherwise than the plain simulator
-scores/SYSTEM-seedN.json   accuracy of the readouts
-results.json figures/ report.html
-../trained/                trained systems, shared with the runs that train them
+The .npz files hold the top layer of each frame, in rates and in spikes, and its phone.
 """
 
 from __future__ import annotations
@@ -23,18 +17,16 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass as description
 
-from .. import catalog
 from ..catalog import DESCRIPTION
 from ..data.excerpts import standardised
 from ..data.utterances import Utterance
-from ..errors import InputError, RunError
+from ..errors import InputError
 from ..network import Layer
 from ..rate.convolution1d import respond
-from ..resolve import settled
 from ..spiking.unrolled import Resolution, Unrolled, unroll
 from ..systems import Row, SpeechExperiment
+from .converted import ConvertedRun, described_as, load_converted
 from .hearing import Hearing
-from .systems import SystemsRun
 from .systems import check as check_systems
 
 PARTS = ("training", "test")
@@ -65,24 +57,8 @@ class _Table:
     spikes: InSpikes = field(default_factory=InSpikes)
 
 
-class SpokenSpikesRun(SystemsRun):
+class SpokenSpikesRun(ConvertedRun):
     """The run of trained systems of speech in spikes."""
-
-    products = {  # noqa: RUF012
-        "train": (),
-        "simulate": ("spikes", "brian2.json"),
-        "compare": ("scores", "results.json"),
-        "plot": ("figures", "report.html"),
-    }
-
-    @cached_property
-    def table(self) -> dict[str, Any]:
-        path = self.folder / "experiment.toml"
-        if not path.is_file():
-            raise RunError(
-                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
-            )
-        return catalog.read_toml(path)
 
     @cached_property
     def experiment(self) -> SpeechExperiment:
@@ -100,22 +76,13 @@ class SpokenSpikesRun(SystemsRun):
         """Raise where the experiment's parts do not exist or do not fit together."""
         check(self.experiment, self.spikes, self.folder / "experiment.toml")
 
-    def of(self, row: Row, seed: int, name: str, folder: str = "spikes") -> Path:
-        """Return a file of one system with one seed, ``name`` its ending."""
-        return self.folder / folder / f"{row.name}-seed{seed}.{name}"
-
     def utterances(self, part: str) -> list[Utterance]:
         """Return the utterances of a part that run in spikes."""
         return spread(getattr(self.hearing.speech, part), self.spikes.utterances)
 
     def encoder(self, row: Row, seed: int) -> Convolutions:
         """Return the convolutions of a trained system."""
-        learner = self.learner(row, seed)
-        learner.load(self.kept(row, seed))
-        arrays = {
-            name: array.detach().float().cpu().numpy() for name, array in learner.network.named_arrays()
-        }
-        return Convolutions(convolutions(self.experiment, row), arrays, self.hearing)
+        return Convolutions(convolutions(self.experiment, row), self.weights(row, seed), self.hearing)
 
     def unrolled(self, encoder: Convolutions, neurons: int, largest: Sequence[float]) -> Unrolled:
         """Return a system's convolutions in spikes, with so many ``neurons`` per unit."""
@@ -163,17 +130,14 @@ def load_spoken_spikes(
     reference: str, settings: Mapping[str, str] | None = None
 ) -> tuple[SpeechExperiment, InSpikes, dict[str, Any]]:
     """Read an experiment by name or path, with ``--set`` values applied; also return the resolved table."""
-    path = catalog.find("experiments", reference)
-    table = settled(path, settings or {})
+    table, path = load_converted(reference, settings)
     return *described(table, path), table
 
 
 def described(table: Mapping[str, Any], source: Path) -> tuple[SpeechExperiment, InSpikes]:
     """Build the experiment of a resolved table: the systems, and what runs in spikes."""
-    own = {"spikes": table["spikes"]} if "spikes" in table else {}
-    systems = {key: value for key, value in table.items() if key != "spikes"}
-    experiment = catalog.describe({**systems, "kind": "speech"}, SpeechExperiment, source)
-    return experiment, catalog.describe(own, _Table, source).spikes
+    experiment, own = described_as(table, source, "speech", SpeechExperiment, _Table)
+    return experiment, own.spikes
 
 
 def check(experiment: SpeechExperiment, spikes: InSpikes, source: Path) -> None:

@@ -14,12 +14,10 @@ from ..errors import RunError
 from ..files import read_json, write_json
 from ..report.spoken_spikes import columns
 from ..systems import Row
+from .converted import READOUTS
 from .parallel import Report, side_by_side
 from .spoken_spikes import PARTS, SpokenSpikesRun, convolutions
 from .versions import versions
-
-#: How the frames are read out: the readout of rates as it is, and one fitted to spikes.
-READOUTS = ("unchanged", "refitted")
 
 
 def compare_spoken(run: SpokenSpikesRun) -> dict[str, Any]:
@@ -27,8 +25,12 @@ def compare_spoken(run: SpokenSpikesRun) -> dict[str, Any]:
     if not run.done("simulate"):
         raise RunError(f"{run.folder}: step 'simulate' is not done; run: neuroclapp simulate {run.folder}")
     with run.step("compare"):
-        jobs = [partial(_compare, run, row, seed) for row, seed in run.jobs]
-        side_by_side(jobs, "readout", 2 * (1 + len(run.spikes.neurons)) * len(jobs))
+        jobs = {
+            f"{row.name}, seed {seed}": partial(_compare, run, row, seed)
+            for row, seed in run.jobs
+            if not run.of(row, seed, "json", "scores").is_file()
+        }
+        side_by_side(jobs, "readout", 2 * (1 + len(run.spikes.neurons)) * len(jobs), run.workers)
     speech, brian2 = run.hearing.speech, run.folder / "brian2.json"
     results = {
         "experiment": run.experiment.title,

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import MissingPackageError, RunError
 from ...plasticity import Target
-from .. import nir
+from .. import nir, unrolled2d
 from ..exported import read_layers
 from ..integer import quantised
 from ..program import LayerProgram, checked_sign
@@ -79,6 +79,21 @@ def infer(
     return [result[f"packets{n}"] for n in range(len(network.layers))]
 
 
+def infer_unrolled(
+    folder: Path, patches: ArrayLike, limit_s: float = 600, progress: Progress | None = None
+) -> list[NDArray[np.uint32]]:
+    """Run ``folder/unrolled.npz`` in Lava on ``patches`` (patches, channels, height, width).
+
+    In floating or in fixed point, as the file says. Returns the packets of every layer, relays among them,
+    (patches, steps, units).
+    """
+    network = unrolled2d.read(folder)
+    patches = np.asarray(patches, dtype=np.float64)
+    network.charge(patches)  # raises where they do not fit, before a job is started
+    result = run_job("unrolled", folder, {"patches": patches}, {}, limit_s, progress)
+    return [result[f"packets{n}"] for n in range(len(network.layers))]
+
+
 def learn(
     folder: Path,
     inputs: ArrayLike,
@@ -121,7 +136,7 @@ def _learned(
 
 
 def run_job(
-    kind: Literal["inference", "learning"],
+    kind: Literal["inference", "learning", "unrolled"],
     folder: Path,
     arrays: Mapping[str, NDArray[Any]],
     options: Mapping[str, Any],

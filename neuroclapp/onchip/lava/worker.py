@@ -28,7 +28,7 @@ def main(job_folder: Path) -> None:
     with np.load(job_folder / "arrays.npz", allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     import_lava()
-    run = {"inference": _inference, "learning": _learning}[job["kind"]]
+    run = {"inference": _inference, "learning": _learning, "unrolled": _unrolled}[job["kind"]]
     np.savez(job_folder / "result.npz", **run(job, arrays, job_folder))
 
 
@@ -46,6 +46,17 @@ def _inference(job: dict[str, Any], arrays: Arrays, job_folder: Path) -> Arrays:
     built.input.stop()
     packets = [np.load(path, allow_pickle=False) for path in paths]
     return {f"packets{n}": one.reshape(samples, clock.period, -1) for n, one in enumerate(packets)}
+
+
+def _unrolled(job: dict[str, Any], arrays: Arrays, job_folder: Path) -> Arrays:
+    from . import unrolled
+
+    network, source, paths = unrolled.build(Path(job["folder"]), arrays["patches"], job_folder)
+    patches = len(arrays["patches"])
+    _run(source, patches * network.steps, "floating_pt" if network.kind == "float" else "fixed_pt")
+    source.stop()
+    packets = [np.load(path, allow_pickle=False) for path in paths]
+    return {f"packets{n}": one.reshape(patches, network.steps, -1) for n, one in enumerate(packets)}
 
 
 def _learning(job: dict[str, Any], arrays: Arrays, job_folder: Path) -> Arrays:

@@ -82,6 +82,10 @@ class Order:
     kind: Literal["seen", "alternating", "shuffled", "day_and_night"] = "seen"
     block: PositiveInt = 1
 
+    def presentations(self, count: int) -> int:
+        """Return the length in this order of a stream of ``count``, of which only the first ends no pair."""
+        return count if self.kind == "seen" else 2 * (count - 1)
+
     def arranged(self, stream: Presentations, generator: np.random.Generator) -> Presentations:
         """Return the stream in this order; only ``"shuffled"`` takes from ``generator``."""
         if self.kind == "seen":

@@ -1,8 +1,9 @@
 """A study: one experiment under many conditions, and pictures with the conditions as their points.
 
-The file's tables ``data``, ``learning``, ``initial``, ``spiking`` and ``control`` and the values ``model``,
-``seeds`` and ``context`` hold for all conditions; each condition replaces single values of them, in tables
-of the same names. A table with another ``kind`` than the one it replaces is taken whole.
+The file's tables ``data``, ``order``, ``learning``, ``initial``, ``spiking``, ``control`` and ``chip`` and
+the values ``model``, ``seeds``, ``context`` and ``feedback`` hold for all conditions; each condition replaces
+single values of them, in tables of the same names. A table with another ``kind`` than the one it replaces is
+taken whole.
 """
 
 from __future__ import annotations
@@ -25,11 +26,24 @@ from .network import load_network
 from .onchip.fixed.schemes import Scheme
 from .onchip.interpreter import Words
 from .plasticity import Context, Treatment
+from .presentations import Order
 from .spiking.mapping import Spiking
 from .weights import Initial
 
 #: What a condition may replace.
-REPLACED = ("model", "seeds", "data", "learning", "initial", "spiking", "context", "control", "chip")
+REPLACED = (
+    "model",
+    "seeds",
+    "data",
+    "order",
+    "learning",
+    "initial",
+    "spiking",
+    "context",
+    "feedback",
+    "control",
+    "chip",
+)
 
 
 @description(frozen=True, config=DESCRIPTION)
@@ -65,9 +79,9 @@ class OnChip:
 class Settings:
     """All that the runs of one condition depend on.
 
-    ``context``: whose activity predicts a layer's. ``control``: what is done to the rule in spikes; the rate
-    world beside it keeps the rule as it is. ``chip``: the network in a chip's integers, in place of spikes in
-    floating point.
+    ``order``: that of the pairs. ``context``: whose activity predicts a layer's. ``feedback``: in place of
+    the model's. ``control``: what is done to the rule in spikes; the rate world beside it keeps the rule as
+    it is. ``chip``: the network in a chip's integers, in place of spikes in floating point.
     """
 
     model: str
@@ -77,12 +91,19 @@ class Settings:
     initial: Initial = field(default_factory=Initial)
     spiking: Spiking = field(default_factory=Spiking)
     context: Context = "own"
+    feedback: Literal["symmetric", "blocked", "split"] | None = None
+    order: Order = field(default_factory=Order)
     control: Treatment = field(default_factory=Treatment)
     chip: OnChip | None = None
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {list(self.seeds)} must be one or more different numbers")
+
+    @property
+    def presentations(self) -> int:
+        """Presentations that are learned from."""
+        return self.order.presentations(self.data.presentations)
 
     @property
     def rates(self) -> dict[str, Any]:
@@ -97,6 +118,10 @@ class Settings:
         values["model"] = {**asdict(load_network(self.model)), "title": ""}
         if self.chip is None:
             values.pop("chip")
+        if self.feedback is None:
+            values.pop("feedback")
+        if self.order == Order():
+            values.pop("order")
         return values
 
 
@@ -177,7 +202,10 @@ class _Named:
     initial: dict[str, Any] = field(default_factory=dict)
     spiking: dict[str, Any] = field(default_factory=dict)
     context: str = ""
+    feedback: str = ""
+    order: dict[str, Any] = field(default_factory=dict)
     control: dict[str, Any] = field(default_factory=dict)
+    chip: dict[str, Any] = field(default_factory=dict)
 
 
 @description(frozen=True, config=DESCRIPTION)
@@ -193,7 +221,10 @@ class _File:
     initial: dict[str, Any] = field(default_factory=dict)
     spiking: dict[str, Any] = field(default_factory=dict)
     context: str = ""
+    feedback: str = ""
+    order: dict[str, Any] = field(default_factory=dict)
     control: dict[str, Any] = field(default_factory=dict)
+    chip: dict[str, Any] = field(default_factory=dict)
     conditions: tuple[_Named, ...] = ()
     pictures: tuple[Picture, ...] = ()
 

@@ -6,14 +6,14 @@ All that a condition does to the stream, to the rule or to spikes is decided her
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from ..data import digits
 from ..errors import InputError
-from ..network import Network, load_network
+from ..network import Network, Prediction, load_network
 from ..plasticity import Control
 from ..presentations import Presentations, fixations, generator, survey
 from ..spiking.drawn import Drawn, blank, draw
@@ -23,7 +23,7 @@ from ..spiking.mapping import populations
 from ..spiking.populations import Populations
 from ..spiking.state import State
 from ..study import Condition, Settings, Study
-from ..weights import Weights
+from ..weights import Weights, shapes
 
 #: Presentations of a stretch, and random numbers in one, at most.
 STRETCH, RANDOM_NUMBERS = 500, 2**23
@@ -38,7 +38,8 @@ class Worlds:
 
     @cached_property
     def network(self) -> Network:
-        return load_network(self.settings.model)
+        network, feedback = load_network(self.settings.model), self.settings.feedback
+        return network if feedback is None else replace(network, prediction=Prediction(feedback))
 
     @cached_property
     def populations(self) -> Populations:
@@ -54,13 +55,18 @@ class Worlds:
         )
 
     def initial(self, seed: int) -> Weights:
-        return self.settings.initial.draw(self.network, generator(seed, "weights"), self.settings.context)
+        """Draw where the worlds of a seed start; matrices that variants share are alike in all of them."""
+        context = self.settings.context
+        most = replace(self.network, prediction=Prediction("split"))
+        drawn = self.settings.initial.draw(most, generator(seed, "weights"), context)
+        return Weights({name: drawn[name] for name in shapes(self.network, context)})
 
     def stream(self, seed: int) -> Presentations:
         """The presentations that every world of this seed learns from."""
         data = self.settings.data
         images = self.data.training.images
-        return fixations(images, self.data.mean, data.presentations, data.glimpse, generator(seed, "stream"))
+        seen = fixations(images, self.data.mean, data.presentations, data.glimpse, generator(seed, "stream"))
+        return self.settings.order.arranged(seen, generator(seed, "order"))
 
     def surveys(self, seed: int) -> dict[str, Presentations]:
         """Glimpses of every training, validation and test image, the same for every world of this seed."""
@@ -84,7 +90,7 @@ class Worlds:
     def control(self, seed: int) -> Control:
         """Return what is done to the rule in spikes."""
         units = [layer.units for layer in self.network.scaled_layers]
-        presentations = self.settings.data.presentations
+        presentations = self.settings.presentations
         return self.settings.control.control(presentations, units, generator(seed, "permutation"))
 
 

@@ -9,26 +9,15 @@ every value of a description. The measures are those of `neuroclapp.analysis.agr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plasticity import (
-    APICAL,
-    C_CONTEXT,
-    RETRO,
-    SLOPE_CONTEXT,
-    SLOPE_SAMPLE,
-    X_CONTEXT,
-    X_SAMPLE,
-    Z_SAMPLE,
-    Factor,
-    Plasticity,
-    Rule,
-    third_factor,
-)
+from ..plasticity import third_factor
 from ..presentations import Presentations
+from ..rate.side_by_side import Layer, factors, hold, product, respond, sides
 from ..spiking.populations import Populations
 from ..spiking.state import Record, scores
 from ..weights import Weights
@@ -54,7 +43,9 @@ class Watch:
         self.weights = {name: np.stack([each[name] for each in initial]) for name in initial[0]}
         self.initial = {name: array.copy() for name, array in self.weights.items()}
         self.sums = {name: np.zeros((2, *array.shape)) for name, array in self.weights.items()}
-        self.before: list[dict[str, Array]] = []
+        top = len(self.names) - 1
+        self.top = top if populations.plasticity.context == "top" else None
+        self.before: list[Layer] = []
         self.kept: dict[str, list[Array]] = {}
         self.signs: list[NDArray[np.int8]] = []
 
@@ -70,25 +61,26 @@ class Watch:
 
     def __call__(self, after: Mapping[str, Array]) -> None:
         """Take a presentation: the rule on the weights that stood during it, and what these became."""
-        x, sign = self.inputs[self.at], self.sign[self.at].astype(np.float64)
-        weights = [{key: self.weights[f"{name}.{key}"] for key in self._targets(name)} for name in self.names]
-        now: list[dict[str, Array]] = []
-        for w in weights:
-            now.append(_respond(w, x))
-            x = now[-1]["z"]
-        for index, (w, layer) in enumerate(zip(weights, now, strict=True)):
-            layer["c"] = now[self.populations.context_of(index)]["z"]
-            layer["held"] = _product(w["w_pred"], layer["c"])
-        before = self.before or [{**layer, "held": np.zeros_like(layer["z"])} for layer in now]
+        sign = self.sign[self.at].astype(np.float64)
+        now = respond(self.weights, self.names, self.inputs[self.at])
+        hold(self.weights, self.names, now, self.top)
+        before = self.before or [replace(layer, held=np.zeros_like(layer.z)) for layer in now]
         self.before, gammas, all_scores = now, [], []
-        for index, (name, w) in enumerate(zip(self.names, weights, strict=True)):
-            all_scores.append(np.sum(now[index]["z"] * before[index]["held"], axis=1))
+        found = []
+        for index, name in enumerate(self.names):
+            all_scores.append(np.sum(now[index].z * before[index].held, axis=1))
             gammas.append(third_factor(all_scores[-1], sign))
             plasticity = self.populations.rules_of(index)
-            present = _present(plasticity, w, now[index], before[index])
-            for rule in plasticity.rules:
-                if rule.target in w:
-                    self._trace(f"{name}.{rule.target}", rule, present, after)
+            present = factors(plasticity, self.weights, name, now[index], before[index])
+            found += [
+                (f"{name}.{rule.target}", sides(rule, present))
+                for rule in plasticity.rules
+                if f"{name}.{rule.target}" in self.weights
+            ]
+        for name, (posts, pres) in found:
+            self.traces[name].append((posts, pres))
+            self.cosines[name].append(_cosines(after[name] - self.weights[name], posts, pres))
+            np.copyto(self.weights[name], after[name])
         self.gamma.append(np.stack(gammas, axis=1))
         self.score.append(np.stack(all_scores, axis=1))
         self.at += 1
@@ -130,7 +122,7 @@ class Watch:
         found = {f"sums/{name}": array for name, array in self.sums.items()}
         found |= {f"weights/{name}": array for name, array in self.weights.items()}
         for index, layer in enumerate(self.before):
-            found |= {f"before/{index}/{key}": array for key, array in layer.items()}
+            found |= {f"before/{index}/{key}": array for key, array in vars(layer).items()}
         found |= {f"kept/{name}": np.concatenate(parts) for name, parts in self.kept.items()}
         found["kept/sign"] = np.concatenate(self.signs)
         return found
@@ -139,8 +131,10 @@ class Watch:
         """Take up what `arrays` returned."""
         for name in self.weights:
             self.sums[name], self.weights[name] = arrays[f"sums/{name}"], arrays[f"weights/{name}"]
-        held = ("x", "rho", "z", "c", "held")
-        self.before = [{key: arrays[f"before/{n}/{key}"] for key in held} for n in range(len(self.names))]
+        held = [field.name for field in fields(Layer)]
+        self.before = [
+            Layer(**{key: arrays[f"before/{n}/{key}"] for key in held}) for n in range(len(self.names))
+        ]
         self.kept = {
             name.removeprefix("kept/"): [arrays[name]] for name in arrays if name.startswith("kept/")
         }
@@ -189,56 +183,12 @@ class Watch:
         layer = self.populations.layers[self.names.index(name.rsplit(".", 1)[0])]
         return layer.eta if name.endswith((".w_ff", ".bias")) else layer.eta_pred
 
-    def _trace(
-        self, name: str, rule: Rule, present: Mapping[Factor, Array], after: Mapping[str, Array]
-    ) -> None:
-        """Keep both sides of each product of a rule, and compare what the weights did with them."""
-        posts, pres = [], []
-        for product in rule.products:
-            post = product.coefficient * present[product.post[0]]
-            for factor in product.post[1:]:
-                post = post * present[factor]
-            posts.append(post)
-            pres.append(present[product.pre[0]] if product.pre else np.ones((self.count, 1)))
-        self.traces[name].append((posts, pres))
-        change = after[name] - self.weights[name]
-        np.copyto(self.weights[name], after[name])
-        self.cosines[name].append(_cosines(change, posts, pres))
-
-
-def _present(
-    plasticity: Plasticity, w: Mapping[str, Array], now: Mapping[str, Array], context: Mapping[str, Array]
-) -> dict[Factor, Array]:
-    """Return the rule's local factors."""
-    present = {
-        X_SAMPLE: now["x"],
-        SLOPE_SAMPLE: now["rho"],
-        Z_SAMPLE: now["z"],
-        APICAL: context["held"],
-        X_CONTEXT: context["x"],
-        SLOPE_CONTEXT: context["rho"],
-        C_CONTEXT: context["c"],
-    }
-    if plasticity.retrodicts:
-        split = plasticity.prediction.feedback == "split"
-        present[RETRO] = _product(w["w_retro"] if split else w["w_pred"].swapaxes(1, 2), now["z"])
-    return present
-
-
-def _respond(w: Mapping[str, Array], x: Array) -> dict[str, Array]:
-    a = _product(w["w_ff"], x) + w.get("bias", 0.0)
-    return {"x": x, "rho": (a > 0).astype(np.float64), "z": np.maximum(a, 0.0)}
-
-
-def _product(w: Array, x: Array) -> Array:
-    return (w @ x[:, :, None])[:, :, 0]
-
 
 def _cosines(change: Array, posts: Sequence[Array], pres: Sequence[Array]) -> Array:
     """Return, by simulation, the cosine of ``change`` with the products' sum; 0 where one vanishes."""
     flat = change.reshape(len(change), change.shape[1], -1)
     pairs = list(zip(posts, pres, strict=True))
-    dot = sum(np.sum(post * _product(flat, pre), axis=1) for post, pre in pairs)
+    dot = sum(np.sum(post * product(flat, pre), axis=1) for post, pre in pairs)
     square = sum(np.sum(p * q, axis=1) * np.sum(r * s, axis=1) for p, r in pairs for q, s in pairs)
     norms = np.sqrt(np.maximum(square, 0.0) * np.einsum("bij,bij->b", flat, flat))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -248,9 +198,9 @@ def _cosines(change: Array, posts: Sequence[Array], pres: Sequence[Array]) -> Ar
 def _summed(traces: Sequence[tuple[list[Array], list[Array]]], gates: Array) -> Array:
     """Return the sum over presentations of gate times products; ``gates`` (presentations, simulations)."""
     total: Any = 0.0
-    for product in range(len(traces[0][0])):
-        post = np.stack([posts[product] for posts, _ in traces]) * gates[:, :, None]
-        pre = np.stack([pres[product] for _, pres in traces])
+    for number in range(len(traces[0][0])):
+        post = np.stack([posts[number] for posts, _ in traces]) * gates[:, :, None]
+        pre = np.stack([pres[number] for _, pres in traces])
         total = total + post.transpose(1, 2, 0) @ pre.transpose(1, 0, 2)
     return np.asarray(total)
 

@@ -22,7 +22,7 @@ from ..data import digits
 from ..errors import RunError
 from ..files import write_text
 from ..presentations import Presentations, generator
-from ..rate.online import train_online
+from ..rate.side_by_side import train_side_by_side
 from ..study import Condition, Study, read_study
 from ..weights import Weights, load_weights
 from .folder import RunFolder
@@ -108,45 +108,41 @@ class StudyRun(RunFolder):
 def train_study(run: StudyRun) -> None:
     """Train all rate worlds that are not trained yet, and each once more with 0.1 % input noise."""
     with run.step("train"):
-        jobs: dict[str, Job] = {}
-        total, folder = 0, run.folder.absolute()
+        waiting: dict[str, tuple[Condition, list[int]]] = {}
         for condition, seed in run.sharing():
             if not (run.rates(condition, seed) / "rate_disturbed.safetensors").is_file():
-                jobs[f"{condition.name}, seed {seed}"] = partial(train_rates, folder, condition.name, (seed,))
-                total += 2 * condition.settings.presentations
+                waiting.setdefault(condition.rates, (condition, []))[1].append(seed)
+        jobs: dict[str, Job] = {
+            condition.name: partial(train_rates, run.folder.absolute(), condition.name, tuple(seeds))
+            for condition, seeds in waiting.values()
+        }
         if jobs:
+            total = sum(condition.settings.presentations for condition, _ in waiting.values())
             side_by_side(jobs, "rate networks", total, run.workers)
 
 
 def train_rates(folder: Path, name: str, seeds: Sequence[int], report: Report) -> None:
-    """Train the rate worlds of a condition: a job of its own."""
+    """Train the rate worlds of a condition, those of these seeds side by side: a job of its own."""
     run = StudyRun(folder)
     condition = run.study.condition(name)
     worlds, learning = run.worlds(condition), condition.settings.learning
-    done = 0
-    for seed in seeds:
-        stream, initial = worlds.stream(seed), worlds.initial(seed)
+    initial = [worlds.initial(seed) for seed in seeds]
+    streams = [worlds.stream(seed) for seed in seeds]
+    disturbed = []
+    for seed, stream in zip(seeds, streams, strict=True):
         factor = 1 + DISTURBANCE * generator(seed, "disturbance").standard_normal(stream.inputs.shape)
-        shown = {
-            "rate": stream,
-            "rate_disturbed": Presentations(stream.inputs * factor, stream.sign, stream.image),
-        }
-        initial.save(run.rates(condition, seed) / "initial.safetensors")
-        for world, presentations in shown.items():
-            start = done
-
-            def learned(presentation: int, start: int = start) -> None:
-                report(start + presentation)
-
-            trained = train_online(
-                worlds.network,
-                initial,
-                presentations,
-                learning.eta,
-                learning.eta_pred,
-                every=500,
-                progress=learned,
-                context=condition.settings.context,
-            )
-            trained.weights.save(run.rates(condition, seed) / f"{world}.safetensors")
-            done += len(stream)
+        disturbed.append(Presentations(stream.inputs * factor, stream.sign, stream.image))
+    trained = train_side_by_side(
+        worlds.network,
+        [*initial, *initial],
+        [*streams, *disturbed],
+        learning.eta,
+        learning.eta_pred,
+        condition.settings.context,
+        report,
+    )
+    for number, seed in enumerate(seeds):
+        folder = run.rates(condition, seed)
+        initial[number].save(folder / "initial.safetensors")
+        trained[number].save(folder / "rate.safetensors")
+        trained[number + len(seeds)].save(folder / "rate_disturbed.safetensors")

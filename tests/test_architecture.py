@@ -17,6 +17,7 @@ BASE = {"errors", "units", "files", "progress"}
 DESCRIPTIONS = {
     "catalog",
     "network",
+    "places",
     "plasticity",
     "presentations",
     "weights",
@@ -42,7 +43,13 @@ ALLOWED = {
     "__main__": {"cli"},
 }
 #: Where a backend's package may be imported.
-ONLY = {"brian2": {"spiking/model.py", "spiking/standalone.py"}, "nir": {"onchip/nir.py"}, "lava": None}
+ONLY = {
+    "brian2": {"spiking/model.py", "spiking/standalone.py"},
+    "neo": {"spiking/neo.py"},
+    "distributed": {"run/cluster.py"},
+    "nir": {"onchip/nir.py"},
+    "lava": None,
+}
 
 
 def part_of(path):

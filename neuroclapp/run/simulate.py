@@ -22,6 +22,7 @@ from ..presentations import Presentations, generator
 from ..progress import Progress
 from ..spiking.long_run import Conditions
 from ..spiking.long_run import simulate as simulate_long
+from ..spiking.packets import packets_of
 from ..spiking.recorded import Recorded
 from ..spiking.recording import ALL, Recording
 from ..spiking.simulation import CompiledNetwork, Stretch, run_all, run_steps
@@ -180,16 +181,6 @@ def converted_packets(run: RunDirectory, seed: int, report: Report) -> None:
     if samples:
         shown = run.surveys(seed)["test"][:samples]
         _, model = run_steps(run.populations, shown, on_grid(run.weights(seed, "rate")), learn=False)
-        packets = {layer.name: packets_of(model, n, len(shown)) for n, layer in enumerate(run.network.layers)}
+        packets = packets_of(model)
+        packets.pop("input")
         write_npz(run.seed(seed) / "converted_packets.npz", packets)
-
-
-def packets_of(model: Any, layer: int, presentations: int) -> Any:
-    """Return a layer's packets (presentations, steps, units) from a run that recorded every time step."""
-    populations = model.populations
-    steps, units = populations.timing.steps, populations.layers[layer].soma.units
-    monitor = model.monitors[f"soma{layer}_spikes"]
-    packets = np.zeros((presentations * steps + 1, units), dtype=np.uint8)
-    step = np.round(np.array(monitor.t) / populations.timing.dt).astype(np.int64)
-    packets[step, np.array(monitor.i)] = np.array(monitor.packet)
-    return packets[:-1].reshape(presentations, steps, units)

@@ -6,7 +6,7 @@ A dependency says when a product acts: ``x0`` the presynaptic unit spiked in thi
 postsynaptic one did, ``uk`` always, in every 2^k-th epoch. Factors are the traces x1 x2 y1 y2 y3 and the
 synaptic variables w d t, each possibly with an integer constant, and the signs of the latter, ``sgn(t-32)``.
 Everything that Lava's own parser would take wrongly or refuse without a name is refused here, with the
-product at fault.
+product at fault: whatever is accepted, Lava accepts and computes the same.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ POST_TRACES = ("y1", "y2", "y3")
 SYNAPTIC = ("w", "d", "t")
 VARIABLES = (*PRE_TRACES, *POST_TRACES, *SYNAPTIC)
 MANTISSA, EXPONENT = (-8, 7), (-7, 8)
+#: What may be added to a variable: as wide as the engine's accumulator, and inside Lava's 32-bit integers.
+CONSTANT = (-(2**15), 2**15 - 1)
+# Lava reads numbers as Python does: no leading zero. Nine digits are beyond every limit above.
+_NUMBER = "(?:0|[1-9][0-9]{0,8})"
 Array = NDArray[np.float64]
 
 
@@ -89,15 +93,20 @@ def parse(rule: str, source: object = "rule", key: str | None = None) -> tuple[T
     def refuse(product: str, why: str) -> InputError:
         return InputError(source, key, rule, f"product {product!r}: {why}")
 
-    compact = rule.replace(" ", "")
-    if not compact:
+    if not rule.strip(" "):
         raise InputError(source, key, rule, "an empty rule; write at least one product")
-    terms = []
-    for sign, product in _products(compact):
-        terms.append(_term(sign, product, refuse))
-    clocks = sorted({term.dependency for term in terms if term.dependency[0] == "u"})
-    if len(clocks) > 1:
-        raise InputError(source, key, rule, f"{' and '.join(clocks)} are mixed; one rule has one k")
+    terms: list[Term] = []
+    clock = None
+    for sign, written in _products(rule):
+        product = written.replace(" ", "")
+        if re.search(r"[\w.] +[\w.]", written):
+            raise refuse(written.strip(" "), "a space parts a name or a number")
+        term = _term(sign, product, refuse)
+        if term.dependency[0] == "u":
+            clock = clock or term.dependency
+            if term.dependency != clock:
+                raise refuse(product, f"{clock} and {term.dependency} are mixed; one rule has one k")
+        terms.append(term)
     return tuple(terms)
 
 
@@ -106,16 +115,17 @@ def _placed(name: str, values: Mapping[str, ArrayLike]) -> Array:
     return value[:, None] if name[0] == "y" and value.ndim == 1 else value
 
 
-def _products(compact: str) -> Iterator[tuple[int, str]]:
-    """Split at each + and - that stands neither in brackets nor after ``^``, ``*`` or at the beginning."""
-    depth, start, sign = 0, 0, 1
-    for place, letter in enumerate(compact):
+def _products(rule: str) -> Iterator[tuple[int, str]]:
+    """Split at each + and - that stands neither in brackets nor after ``^`` or ``*``: sign and product."""
+    depth, start, sign, before = 0, 0, 1, ""
+    for place, letter in enumerate(rule):
         depth += (letter == "(") - (letter == ")")
-        if letter in "+-" and depth == 0 and (place == 0 or compact[place - 1] not in "^*"):
-            if place > 0:
-                yield sign, compact[start:place]
+        if letter in "+-" and depth == 0 and before not in ("^", "*"):
+            if before:
+                yield sign, rule[start:place]
             start, sign = place + 1, -1 if letter == "-" else 1
-    yield sign, compact[start:]
+        before = letter if letter != " " else before
+    yield sign, rule[start:]
 
 
 def _term(sign: int, product: str, refuse: Callable[[str, str], InputError]) -> Term:
@@ -125,21 +135,21 @@ def _term(sign: int, product: str, refuse: Callable[[str, str], InputError]) -> 
     if not product:
         raise refuse(product, "is empty; + and - stand between products")
     for part in product.split("*"):
-        if re.fullmatch(r"[+-]?\d+", part):
+        if re.fullmatch(_NUMBER, part):
             mantissa *= int(part)
-        elif power := re.fullmatch(r"2\^([+-]?\d+)", part):
+        elif power := re.fullmatch(rf"2\^([+-]?{_NUMBER})", part):
             exponent += int(power[1])
-        elif part in ("x0", "y0") or re.fullmatch(r"u\d", part):
+        elif part in ("x0", "y0") or re.fullmatch("u[0-9]", part):
             dependencies.append(part)
         elif part in VARIABLES:
             operands.append(Operand(part))
-        elif signed := re.fullmatch(r"sgn\((\w+)([+-]\d+)?\)", part):
+        elif signed := re.fullmatch(rf"sgn\((\w+)([+-]{_NUMBER})?\)", part):
             if signed[1] not in SYNAPTIC:
                 raise refuse(
                     product, f"sgn takes a synaptic variable, {' '.join(SYNAPTIC)}, not {signed[1]!r}"
                 )
             operands.append(Operand(signed[1], int(signed[2] or 0), sign=True))
-        elif shifted := re.fullmatch(r"\((\w+)([+-]\d+)\)", part):
+        elif shifted := re.fullmatch(rf"\((\w+)([+-]{_NUMBER})\)", part):
             if shifted[1] not in VARIABLES:
                 raise refuse(
                     product, f"{shifted[1]!r} cannot carry a constant; one of {', '.join(VARIABLES)} can"
@@ -147,6 +157,9 @@ def _term(sign: int, product: str, refuse: Callable[[str, str], InputError]) -> 
             operands.append(Operand(shifted[1], int(shifted[2])))
         else:
             raise refuse(product, _why(part))
+    for operand in operands:
+        if not CONSTANT[0] <= operand.constant <= CONSTANT[1]:
+            raise refuse(product, f"constant of {str(operand)!r} is outside {CONSTANT[0]} .. {CONSTANT[1]}")
     if len(dependencies) != 1:
         found = " and ".join(dependencies) or "none"
         raise refuse(product, f"needs exactly one dependency of x0, y0, u0 .. u9; it has {found}")
@@ -160,9 +173,18 @@ def _term(sign: int, product: str, refuse: Callable[[str, str], InputError]) -> 
 
 
 def _why(part: str) -> str:
-    if re.match(r"[+-]?[\d.]", part):
+    """Return why a factor of a product is none."""
+    if not part:
+        return "a factor is missing beside '*'"
+    if part.count("(") != part.count(")"):
+        return f"a bracket is not closed in {part!r}"
+    if part[0] in "+-":
+        return f"{part!r} has a sign; signs stand before products, in exponents and in brackets"
+    if number := re.search("(?<![0-9.])(0[0-9]|[0-9]{10})", part):
+        return f"number {number[0]!r} .. in {part!r} has a leading zero or more than nine digits"
+    if re.match(r"[\d.]", part):
         return f"coefficient {part!r} is not an integer; write an integer times a power of 2, like 3*2^-5"
-    if re.fullmatch(r"u\d{2,}", part):
+    if re.fullmatch("u[0-9]{2,}", part):
         return (
             f"{part!r} is no dependency: k is one digit, u0 .. u9 (Lava would read {part[:2]} * {part[2:]})"
         )
@@ -170,8 +192,6 @@ def _why(part: str) -> str:
         return (
             f"function {part!r} is not allowed; a product holds only constants, traces and synaptic variables"
         )
-    if not part:
-        return "a factor is missing beside '*'"
     return (
         f"unknown factor {part!r}; allowed are x0 y0 u0 .. u9, {' '.join(VARIABLES)}, integers, 2^e, (y1-64) "
         "and sgn(t-32)"

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from .document import Shown, cost_and_versions, document, pictures, table
+from .lava import lava
 from .style import NAMES, TARGETS
 
 _IDEAS = (
@@ -34,13 +35,7 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
         *pictures(shown),
     ]
     if "lava" in results:
-        rows = [[str(name).replace("_", " "), _plain(value)] for name, value in results["lava"].items()]
-        parts += [
-            "<h2>Lava</h2>",
-            table(["figure", "value"], rows),
-            "<p>The exported files alone build these Lava processes; spike mismatches are counted packet by packet "
-            "against Brian2, and the update cosine is that of the weight change against the count-based rule.</p>",
-        ]
+        parts += lava(results["lava"], results["layers"])
     parts += [
         *cost_and_versions(results),
         f"<h2>Again</h2><p><code>{escape(command)}</code> makes this run. Its directory holds "
@@ -94,11 +89,3 @@ def _agreement(results: dict[str, Any]) -> str:
             pairs = zip(figure["mean"], figure["interval"], strict=True)
             rows.append([title, *(f"{mean:.4f} ± {interval:.4f}" for mean, interval in pairs)])
     return table(["", *results["layers"]], rows)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
-    if isinstance(value, list):
-        return ", ".join(_plain(one) for one in value)
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

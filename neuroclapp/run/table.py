@@ -53,7 +53,7 @@ def table(results: dict[str, Any]) -> str:
     lines += [_row("  " + title, _figures(agreement[key], "{:7.4f} +- {:.4f}")) for key, title in _GATES]
     if "lava" in results:
         lines += ["", "Lava"]
-        lines += [f"  {name}: {value}" for name, value in results["lava"].items()]
+        lines += [f"  {name.replace('_', ' ')}: {value}" for name, value in results["lava"].items()]
     cost = sum(step["wall_s"] for step in results["cost"].values())
     lines += ["", f"wall time of all steps: {cost:.0f} s"]
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Figures have labelled axes; the page holds all of them and nothing from elsewhere."""
 
 import re
+from html import escape
 
 import numpy as np
 import pytest
@@ -48,7 +49,12 @@ def results(targets=("w_ff", "w_pred", "w_retro"), lava=True):
     for key in ("accuracy", "accuracy_few_labels"):
         made[key] = {world: figures(layers=1 if world == "raw" else 2) for world in NAMES}
     if lava:
-        made["lava"] = {"samples": 100, "spike_mismatches": [0, 0], "update_cosine": {"w_ff": 0.99999}}
+        made["lava"] = {
+            "samples": 100,
+            "spike_mismatches": [0, 7],
+            "update_cosine": {"w_ff": [0.99999, 0.98765], "bias": [None, 1.0]},
+            "largest_weight_difference": 2e-16,
+        }
     return made
 
 
@@ -121,7 +127,19 @@ def test_the_page_holds_everything_and_asks_for_nothing():
     assert "<script" not in text
     assert "digits &lt;and&gt; &amp; more" in text
     assert "A &lt; B &amp; C." in text
-    assert "spike mismatches" in text
+
+
+def test_lava_is_shown_by_layer():
+    text = page(results(), [], "again")
+    for title, cells in (
+        ("inference: test glimpses", ["100", ""]),
+        ("differ from Brian2", ["0", "7"]),
+        ("with the count-based rule, W", ["0.99999", "0.98765"]),
+        ("with the count-based rule, bias", ["", "1"]),
+        ("difference of a weight from the engine", ["2e-16", ""]),
+    ):
+        row = next(row for row in text.split("<tr>") if escape(title) in row)
+        assert re.findall(r"<td[^>]*>(.*?)</td>", row)[1:] == cells, title
 
 
 def test_the_page_works_without_lava():

@@ -128,7 +128,18 @@ def test_lava_agrees_with_brian2_and_with_the_rule(finished):
     figures = json.loads((finished / "lava.json").read_text())
     assert figures["spike_mismatches"] == [0, 0]
     assert min(figures["spikes"]) > 0
-    assert min(figures["update_cosine"].values()) > 0.9999
+    assert figures["learned"] == ["a", "b"]
+    cosines = [one for values in figures["update_cosine"].values() for one in values if one is not None]
+    assert len(cosines) == 7  # three matrices of each layer, and the bias of one
+    assert min(cosines) > 0.9999
+    assert min(figures["gates_open"]) > 0
+
+
+@pytest.mark.lava
+def test_layers_that_learn_in_lava_count_as_the_engine_does(finished):
+    figures = json.loads((finished / "lava.json").read_text())
+    assert figures["count_mismatches"] == figures["gate_mismatches"] == [0, 0]
+    assert figures["largest_weight_difference"] < 1e-12
 
 
 @pytest.mark.lava

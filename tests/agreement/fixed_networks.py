@@ -45,7 +45,7 @@ def draw_trace(draw):
 def draw_network(seed, steps):
     """Return a network and its arrays; equal seeds give equal networks."""
     draw = np.random.default_rng([seed, 20261125])
-    post, pre = (int(n) for n in draw.integers(1, 9, 2))
+    post, pre = (int(n) for n in draw.integers(1, 9 if draw.random() < 0.9 else 41, 2))
     clock = int(draw.integers(0, 4))
     which = draw.choice(["dw", "dw", "dw dt", "dw dd dt", "dd", "dt", "dw dd"]).split()
     written = bool(draw.random() < 0.5)
@@ -65,6 +65,7 @@ def draw_network(seed, steps):
         "weight_bits": int(draw.choice([8, 8, 8, 6, 3, 1])),
         "sign": sign,
         "neurons": None,
+        "recorded": True,
     }
     if draw.random() < 0.4:
         network["neurons"] = draw_neurons(draw)
@@ -78,7 +79,7 @@ def draw_network(seed, steps):
     arrays = {
         "weights": draw.integers(low, high, (post, pre)),
         "tags": draw.integers(-257, 256, (post, pre)) * int(draw.integers(0, 2)),
-        "delays": draw.integers(0, 64, (post, pre)),
+        "delays": draw.integers(0, draw.choice([64, 300]), (post, pre)),
         "spikes": spikes,
         "back": draw.random((steps, post)) < draw.choice([0.05, 0.3, 1.0]),
         "written": draw.integers(*written_range, (steps, 3, post)),
@@ -150,7 +151,7 @@ def interpret(network, arrays):
         arriving = dense.step(state, spikes, back, written)
         for name, value in zip(
             NAMES,
-            (state.w, state.t, state.d, state.x[0], state.x[1], *state.y, arriving, fired),
+            (state.w, state.t, state.d, *state.x, *state.y, arriving, fired),
             strict=True,
         ):
             kept[name].append(value.copy())

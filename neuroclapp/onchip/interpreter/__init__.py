@@ -2,9 +2,11 @@
 
 from .dense import StaticDense
 from .neurons import LIF, Membrane
-from .plastic import Learning, PlasticDense, State
+from .plastic import Learning, PlasticDense
 from .random import LavaNumbers, Numbers, OwnNumbers
 from .rules import Rule, apply
+from .state import State
+from .stretch import run
 from .traces import NO_DECAY, Graded, Trace
 from .words import LAVA_WORDS, MODES, Mode, Sign, Words, rate
 
@@ -29,4 +31,5 @@ __all__ = [
     "Words",
     "apply",
     "rate",
+    "run",
 ]

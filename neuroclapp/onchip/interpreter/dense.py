@@ -45,12 +45,19 @@ def clipped(weights: Integers, sign: Sign, words: Words = LAVA_WORDS) -> Integer
     return np.minimum(np.maximum(weights, low), high)
 
 
-def current(weights: Integers, sent: Integers, exponent: int, payload: bool) -> Integers:
+def current(weights: Integers, sent: Integers, exponent: int) -> Integers:
     """Return what arrives (..., post) of spikes (..., pre) that carry ``sent``, in 32 bits."""
-    total = np.matmul(weights.astype(np.int64), sent.astype(np.int64)[..., None])[..., 0]
-    if payload:
-        total = total.astype(np.int32).astype(np.int64)
-    return (total << exponent if exponent > 0 else total >> -exponent).astype(np.int32)
+    if weights.ndim == 2:
+        (spiked,) = sent.nonzero()
+        total = sent[spiked] @ weights.T[spiked]
+    else:
+        total = np.matmul(weights, sent[..., None])[..., 0]
+    return total << exponent if exponent > 0 else total >> -exponent
+
+
+def pre_major(array: Integers) -> Integers:
+    """Return (..., post, pre) with one presynaptic neuron's synapses side by side in memory."""
+    return np.swapaxes(np.swapaxes(array, -1, -2).copy(), -1, -2)
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class StaticDense:
         """Return synapses with integer weights, clipped, then truncated, as Lava does at its first step."""
         sign = sign_of(weights) if sign is None else sign
         inside = clipped(np.asarray(weights, np.int32), sign, words)
-        return cls(truncated(inside, weight_bits, sign, words), payload, exponent)
+        return cls(pre_major(truncated(inside, weight_bits, sign, words)), payload, exponent)
 
     def start(self) -> Integers:
         """Return what arrives in the first step: nothing, (..., post)."""
@@ -84,4 +91,4 @@ class StaticDense:
         """Return what arrives in this step, and what its spikes (..., pre) bring in the next one."""
         sent = np.asarray(spikes, np.int32)
         sent = sent if self.payload else (sent != 0).astype(np.int32)
-        return pending, current(self.weights, sent, self.exponent, self.payload)
+        return pending, current(self.weights, sent, self.exponent)

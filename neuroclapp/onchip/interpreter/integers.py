@@ -42,7 +42,7 @@ class Factor:
 class Step:
     """A term made ready: ``clip((mantissa * dependency * factors + half >> shift) << left)``.
 
-    ``clipped`` says whether the clip can matter; ``dtype`` is that of the product.
+    ``clipped`` says whether the clip can matter; ``dtype`` is that of the product, at most ``longest``.
     """
 
     dependency: str
@@ -52,6 +52,7 @@ class Step:
     shift: int
     left: int
     clipped: bool
+    longest: int
     dtype: type[np.signedinteger[Any]]
 
 
@@ -61,47 +62,87 @@ def steps(terms: tuple[Term, ...], words: Words, mode: Mode) -> tuple[Step, ...]
     return tuple(_step(term, words, mode) for term in terms)
 
 
-def accumulate(start: Integers, ready: tuple[Step, ...], placed: Placed, words: Words) -> Integers:
-    """Return the accumulator after all steps; ``start`` (..., post, pre) holds ``variable << fraction``.
+def accumulate(summed: Integers, ready: tuple[Step, ...], placed: Placed, words: Words) -> None:
+    """Add all steps to ``summed`` (..., post, pre), in place; it starts as ``variable << fraction``.
 
     ``placed[dependency]`` holds the dependency, 0 or 1, under its own name, and the factors as that
-    dependency sees them; all broadcast with ``start``.
+    dependency sees them; all broadcast with ``summed``.
     """
     most = 2**words.accumulator - 1
     least = -most - 2
-    result = start
     for step in ready:
         addend = _addend(step, placed[step.dependency])
         if addend is not None:
             if step.clipped:
-                addend = np.minimum(np.maximum(addend, least), most)
-            result = result + addend
-        result = np.minimum(np.maximum(result, least), most)
-    return result
+                np.maximum(addend, least, out=addend)
+                np.minimum(addend, most, out=addend)
+            np.add(summed, addend, out=summed, casting="same_kind")
+        np.maximum(summed, least, out=summed)
+        np.minimum(summed, most, out=summed)
+
+
+def change(step: Step, placed: Placed, fraction: int, upwards: Any, words: Words) -> Integers | None:
+    """Return by how much a step alone changes a variable; None where the dependency holds nowhere.
+
+    As `accumulate` and the rounding by ``upwards`` do it, with fewer operations: an accumulator's fraction is
+    empty before the step, and floors after floors are one floor,
+
+        (((p + half >> s) << l) + c >> f) = (p + half + ((c >> l) << s)) >> (s + f - l)        for l <= f
+
+    and clipping commutes with what grows.
+    """
+    product = _product(step, placed[step.dependency])
+    if product is None:
+        return None
+    if not isinstance(upwards, int):
+        upwards = upwards.astype(step.dtype)
+    product = product + (step.half + (upwards >> step.left << step.shift))
+    product >>= step.shift + fraction - step.left
+    if step.clipped:
+        most = 2**words.accumulator - 1
+        np.maximum(product, -most - 2 + upwards >> fraction, out=product)
+        np.minimum(product, most + upwards >> fraction, out=product)
+    return product
 
 
 def _addend(step: Step, values: Mapping[str, Integers]) -> Integers | None:
     """Return a step's addend before it is clipped; None where the dependency holds nowhere."""
-    gate = values[step.dependency]
-    if not gate.any():
+    product = _product(step, values)
+    if product is not None:
+        kind = step.dtype
+        if step.half:
+            product += kind(step.half)
+        if step.shift:
+            product >>= kind(step.shift)
+        product <<= kind(step.left)
+    return product
+
+
+def _product(step: Step, values: Mapping[str, Integers]) -> Integers | None:
+    """Return mantissa times dependency times factors; None where the dependency holds nowhere."""
+    gate, kind = values[step.dependency], step.dtype
+    if not np.count_nonzero(gate):
         return None
     # Factors of one shape are multiplied first: vectors before matrices. Wrapping is arithmetic modulo 2^32,
     # in which no order matters.
-    kind = step.dtype
     parts: dict[tuple[int, ...], Integers] = {gate.shape: gate.astype(kind) * kind(step.mantissa)}
     for one in step.factors:
-        value = values[one.name] + one.constant
+        value = values[one.name]
+        if one.constant:
+            value = value + one.constant
         value = np.sign(value) if one.sign else np.minimum(np.maximum(value, one.low), one.high)
-        value = value.astype(kind)
-        parts[value.shape] = parts[value.shape] * value if value.shape in parts else value
-    product, *others = sorted(parts.values(), key=lambda part: part.size)
+        if value.dtype != kind:
+            value = value.astype(kind)
+        known = parts.get(value.shape)
+        parts[value.shape] = value if known is None else known * value
+    product, *others = sorted(parts.values(), key=_size)
     for part in others:
         product = product * part
-    if step.half:
-        product = product + kind(step.half)
-    if step.shift:
-        product = product >> kind(step.shift)
-    return product << kind(step.left)
+    return product
+
+
+def _size(part: Integers) -> int:
+    return part.size
 
 
 def _step(term: Term, words: Words, mode: Mode) -> Step:
@@ -127,5 +168,6 @@ def _step(term: Term, words: Words, mode: Mode) -> Step:
         shift,
         left,
         largest > 2**words.accumulator - 1,
+        longest,
         np.int64 if long else np.int32,
     )

@@ -78,5 +78,9 @@ class LIF:
 
 def _decayed(value: Integers, decay: int) -> Integers:
     """Return ``value (4096 - decay) / 4096``, towards 0."""
+    if decay == _UNITY:
+        return np.zeros_like(value)
+    if decay == 0:
+        return value
     size = np.abs(value.astype(np.int64)) * (_UNITY - decay) >> _SHIFT
     return (np.sign(value) * size).astype(np.int32)

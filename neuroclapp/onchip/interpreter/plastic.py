@@ -1,16 +1,12 @@
 """Plastic synapses between two populations, step by step: Lava's LearningDense in fixed point.
 
-    a step    a_out = what the last step's spikes brought; then the spikes are weighted for the next one,
-              spike times and traces are noted
-    an epoch  every ``epoch`` steps: traces are followed through it, rules see them, w, d and t change
-
-A rule's product with x0 sees all traces at the presynaptic neuron's last spike in the epoch, one with y0 at
-the postsynaptic neuron's, one with uk at the epoch's end.
+a step    a_out = what the last step's spikes brought; then the spikes are weighted for the next one,
+          spike times and traces are noted
+an epoch  every ``epoch`` steps: traces are followed through it, rules see them, w, d and t change
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -19,12 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError
-from ..series import POST_TRACES, PRE_TRACES
-from .dense import current, truncated
+from ..series import POST_TRACES
+from .dense import current, pre_major, truncated
+from .epoch import Past, Program, learn
 from .integers import Integers
 from .random import LavaNumbers, Numbers
-from .rules import Rule, learn
-from .traces import GRADED, Dynamics, Graded, Trace, payload_trace
+from .rules import Rule
+from .state import State
+from .traces import GRADED, Dynamics, Graded, Spiked, Trace, payload_trace
 from .words import LAVA_WORDS, MODES, SIGNS, Mode, Sign, Words
 
 #: Lava's Loihi3FLearningRule lets traces that a neuron writes decay with the greatest number of 16 bits.
@@ -58,29 +56,6 @@ class Learning:
         return cls(rule, written=True, **{**dict.fromkeys(POST_TRACES, WRITTEN), **options})
 
 
-@dataclass
-class State:
-    """All that changes: copy it, or keep its arrays, and a run goes on from there with the same bits.
-
-    ``w``, ``d``, ``t`` (..., post, pre); traces ``x`` (..., 2, pre), ``y`` (..., 3, post); ``pre_spike``
-    and ``post_spike`` the step of the last spike in the running epoch, or 0; ``pending`` (..., post) what the
-    next step brings; ``step`` counts time steps.
-    """
-
-    w: Integers
-    d: Integers
-    t: Integers
-    x: Integers
-    y: Integers
-    pre_spike: Integers
-    post_spike: Integers
-    pending: Integers
-    step: int = 0
-
-    def copy(self) -> State:
-        return replace(self, **{name: value.copy() for name, value in vars(self).items() if name != "step"})
-
-
 @dataclass(frozen=True)
 class PlasticDense:
     """Plastic synapses. ``payload``: spikes carry numbers (Lava's num_message_bits > 0).
@@ -104,29 +79,34 @@ class PlasticDense:
                 raise InputError("synapses", key, getattr(self, key), f"must be one of {', '.join(allowed)}")
 
     @cached_property
-    def _pre(self) -> Dynamics:
+    def pre(self) -> Dynamics:
         """x1 and x2; a payload takes the place of x1's impulse."""
         learning = self.learning
         x1 = learning.x1 if self.graded == "regular" else replace(learning.x1, impulse=0.0)
         return Dynamics.of((x1, learning.x2), self.words.trace)
 
     @cached_property
-    def _post(self) -> Dynamics:
+    def post(self) -> Dynamics:
         learning = self.learning
         return Dynamics.of((learning.y1, learning.y2, learning.y3), self.words.trace)
 
     @cached_property
-    def _drawn(self) -> Numbers:
+    def drawn(self) -> Numbers:
         return LavaNumbers(self.learning.seed, self.words.trace) if self.numbers is None else self.numbers
 
     @cached_property
-    def _seen(self) -> dict[str, tuple[str, ...]]:
-        """The factors of the rule's products by their dependency, ``u`` for any k."""
-        found: dict[str, set[str]] = {}
-        for term in self.learning.rule.terms:
-            dependency = "u" if term.dependency[0] == "u" else term.dependency
-            found.setdefault(dependency, set()).update(one.name for one in term.operands)
-        return {name: tuple(sorted(names)) for name, names in found.items()}
+    def _full(self) -> Program:
+        return Program.of(self.learning.rule, self.words, self.mode, self.sign)
+
+    @cached_property
+    def _rest(self) -> Program:
+        """What is left of an epoch in which uk does not hold."""
+        return Program.without_clock(self.learning.rule, self.words, self.mode, self.sign)
+
+    @cached_property
+    def _needs_y(self) -> bool:
+        """Whether y1 y2 y3 are followed through an epoch: nobody sees those that neurons write anew."""
+        return self._full.sees(POST_TRACES) or not self.learning.written
 
     def start(self, weights: ArrayLike, tags: ArrayLike = 0, delays: ArrayLike = 0) -> State:
         """Return the state before the first step; ``weights`` (..., post, pre) are truncated as Lava does."""
@@ -135,15 +115,16 @@ class PlasticDense:
             raise InputError("synapses", "weights", w.shape, "must be (..., post, pre)")
         *networks, post, pre = w.shape
         kind = np.int32
+        d, t = (np.broadcast_to(np.asarray(value, kind), w.shape) for value in (delays, tags))
         return State(
-            w,
-            np.broadcast_to(np.asarray(delays, kind), w.shape).copy(),
-            np.broadcast_to(np.asarray(tags, kind), w.shape).copy(),
-            np.zeros((*networks, 2, pre), kind),
-            np.zeros((*networks, 3, post), kind),
-            np.zeros((*networks, pre), kind),
-            np.zeros((*networks, post), kind),
-            np.zeros((*networks, post), kind),
+            w=pre_major(w),
+            d=pre_major(d),
+            t=pre_major(t),
+            x=np.zeros((2, *networks, pre), kind),
+            y=np.zeros((3, *networks, post), kind),
+            pre_spike=np.zeros((*networks, pre), kind),
+            post_spike=np.zeros((*networks, post), kind),
+            pending=np.zeros((*networks, post), kind),
         )
 
     def step(
@@ -152,111 +133,69 @@ class PlasticDense:
         """Take one time step, in place, and return what arrives at the neurons in it, (..., post).
 
         ``spikes`` (..., pre): payloads, or 0 and 1; ``back`` (..., post): where postsynaptic neurons spike in
-        this step; ``written`` (..., 3, post): y1 y2 y3 as the neurons write them, where they do.
+        this step; ``written`` (3, ..., post): y1 y2 y3 as the neurons write them, where they do.
         """
-        arriving = state.pending
-        sent = np.asarray(spikes)
-        sent = sent.astype(np.int32) if self.payload else (sent != 0).astype(np.int32)
-        state.pending = current(state.w, sent, self.exponent, self.payload)
+        sent = np.asarray(spikes, np.int32)
+        if not self.payload:
+            sent = (sent != 0).astype(np.int32)
+        arriving, state.pending = state.pending, current(state.w, sent, self.exponent)
         state.step += 1
         time = (state.step - 1) % self.learning.epoch + 1
         self._hear(state, sent, time)
         if back is not None:
-            self._echo(state, np.asarray(back) != 0, time)
+            self.echo(state, np.asarray(back), time)
         if self.learning.written:
             if written is None:
                 raise InputError("step", "written", None, "the rule's y1 y2 y3 come from the neurons")
             state.y = np.asarray(written, np.int32)
         if time == self.learning.epoch:
-            self._learn(state)
+            self.learn(state)
         return arriving
 
     def _hear(self, state: State, sent: Integers, time: int) -> None:
         """Note presynaptic spikes: their step, payloads, and impulses of a second spike in an epoch."""
-        counted = sent != 0
-        again = counted & (state.pre_spike > 0)
+        counted: Spiked = sent.nonzero()
         if self.graded != "regular":
-            x1, counted = payload_trace(state.x[..., 0, :], sent, self.graded, self.words.trace)
-            again = again & counted
-            state.x = np.stack((x1, state.x[..., 1, :]), axis=-2).astype(np.int32)
-        if again.any():
-            random = self._drawn.impulse("x", state.step, state.x.shape, True)
-            struck = self._pre.struck(state.x, again, random)
-            if self.graded != "regular":
-                struck[..., 0, :] = state.x[..., 0, :]
-            state.x = struck
-        state.pre_spike = np.where(counted, np.int32(time), state.pre_spike)
+            counted = payload_trace(state.x[0], sent, counted, self.graded, self.words.trace)
+        if time > 1:
+            before = state.pre_spike[counted] > 0
+            if np.count_nonzero(before):
+                again = tuple(axis[before] for axis in counted)
+                random = self.drawn.impulse("x", state.step, state.x.shape, True)
+                struck = self.pre.struck(state.x, again, random)
+                state.x[1] = struck[1]
+                if self.graded == "regular":
+                    state.x[0] = struck[0]
+        state.pre_spike[counted] = time
 
-    def _echo(self, state: State, spiked: NDArray[np.bool_], time: int) -> None:
+    def echo(self, state: State, back: NDArray[Any], time: int) -> None:
         """Note postsynaptic spikes: their step, and impulses of a second spike in an epoch."""
-        again = spiked & (state.post_spike > 0)
-        if again.any() and not self.learning.written:
-            random = self._drawn.impulse("y", state.step, state.y.shape, True)
-            state.y = self._post.struck(state.y, again, random)
-        state.post_spike = np.where(spiked, np.int32(time), state.post_spike)
+        spiked: Spiked = back.nonzero()
+        if time > 1 and not self.learning.written:
+            before = state.post_spike[spiked] > 0
+            if np.count_nonzero(before):
+                again = tuple(axis[before] for axis in spiked)
+                random = self.drawn.impulse("y", state.step, state.y.shape, True)
+                state.y = self.post.struck(state.y, again, random)
+        state.post_spike[spiked] = time
 
-    def _learn(self, state: State) -> None:
+    def learn(self, state: State) -> None:
         """Follow the traces through the epoch that ends, apply the rules, and forget the spikes."""
-        learning = self.learning
-        epoch, rule = learning.epoch, learning.rule
-        number = state.step // epoch
-        x = self._pre.history(state.x, state.pre_spike, epoch, "x", state.step, self._drawn)
-        y = self._post.history(state.y, state.post_spike, epoch, "y", state.step, self._drawn)
-        placed = {
-            dependency: self._place(dependency, names, state, x, y, number)
-            for dependency, names in self._seen.items()
-        }
-        variables = {name: getattr(state, name) for name in rule.series()}
-        random = self._drawn.synapses(number)
-        changed = learn(rule, variables, placed, random, self.words, self.mode, self.sign)
-        for name, value in changed.items():
-            setattr(state, name, value)
+        learning, numbers, step = self.learning, self.drawn, state.step
+        number = step // learning.epoch
+        x = self.pre.history(state.x, state.pre_spike, learning.epoch, "x", step, numbers)
+        y = [state.y]
+        if self._needs_y:
+            y = self.post.history(state.y, state.post_spike, learning.epoch, "y", step, numbers)
+        holds = number % learning.rule.period == 0
+        random = numbers.synapses(number)
+        state.settled = self._full.settled(state)
+        # With a generator for each synapse all are drawn, so that its numbers do not depend on the spikes.
+        fewer = state.settled and not holds and isinstance(random, float)
+        learn(self._rest if fewer else self._full, state, Past(x, y), holds, random)
+        state.settled = True
         state.x = x[-1]
         if not learning.written:
             state.y = y[-1]
-        state.pre_spike, state.post_spike = np.zeros_like(state.pre_spike), np.zeros_like(state.post_spike)
-
-    def _place(
-        self,
-        dependency: str,
-        names: Sequence[str],
-        state: State,
-        x: list[Integers],
-        y: list[Integers],
-        number: int,
-    ) -> dict[str, Integers]:
-        """Return the values that products with one dependency see."""
-        if dependency == "u":
-            holds = np.full((1, 1), number % self.learning.rule.period == 0, np.int32)
-            at: Integers | None = None
-        elif dependency == "x0":
-            at = state.pre_spike[..., None, :]
-            holds = (at > 0).astype(np.int32)
-        else:
-            at = state.post_spike[..., :, None]
-            holds = (at > 0).astype(np.int32)
-        found: dict[str, Integers] = {dependency: holds}
-        for name in names:
-            if name in PRE_TRACES:
-                row = PRE_TRACES.index(name)
-                found[name] = _seen_at([one[..., row, None, :] for one in x], at)
-            elif name in POST_TRACES:
-                row = POST_TRACES.index(name)
-                found[name] = _seen_at([one[..., row, :, None] for one in y], at)
-            else:
-                found[name] = getattr(state, name)
-        return found
-
-
-def _seen_at(history: list[Integers], at: Integers | None) -> Integers:
-    """Return a trace at the last spikes ``at``, which broadcast with it; at the epoch's end without ``at``.
-
-    Where ``at`` is 0 the dependency does not hold, so that any value will do.
-    """
-    if at is None or len(history) == 2:
-        return history[-1]
-    if history[0].shape == at.shape:
-        return np.take_along_axis(np.stack(history), at[None], axis=0)[0]
-    first, at = np.broadcast_arrays(history[0], at)
-    every = np.stack([np.broadcast_to(one, first.shape) for one in history])
-    return np.take_along_axis(every, at[None], axis=0)[0]
+        state.pre_spike.fill(0)
+        state.post_spike.fill(0)

@@ -27,7 +27,10 @@ _BLOCK = 1024
 
 
 class Numbers(Protocol):
-    """What stochastic rounding needs; ``shape`` is that of the traces, (..., x1 x2 or y1 y2 y3, units)."""
+    """What stochastic rounding needs; ``shape`` is that of the traces, (x1 x2 or y1 y2 y3, ..., units)."""
+
+    #: Whether all steps of an epoch and all networks take one and the same number.
+    steady: bool
 
     def decay(self, side: Side, step: int, shape: tuple[int, ...]) -> Any:
         """Return numbers in [0, 1), to be compared with what a decayed trace's floor drops."""
@@ -66,7 +69,7 @@ class LavaNumbers:
 
     def __init__(self, seed: int | Sequence[int], trace_bits: int = 7) -> None:
         self._seeds = (seed,) if isinstance(seed, int) else tuple(seed)
-        self._alone = isinstance(seed, int)
+        self.steady = isinstance(seed, int)
         self._synapses = Draws(SYNAPSES_SEED)
         below = 2**trace_bits
         self._decay = {
@@ -88,21 +91,26 @@ class LavaNumbers:
         return float(self._synapses[epoch])
 
     def _at(self, draws: list[Draws], index: int) -> Any:
-        if self._alone:
+        if self.steady:
             return draws[0][index]
-        return np.array([one[index] for one in draws])[:, None, None]
+        return np.array([one[index] for one in draws])[:, None]
 
 
 class OwnNumbers:
-    """The corrected form: a number of its own for each trace and each synapse, from generators passed in.
+    """The corrected form: a number of its own for each synapse and each trace, from generators passed in.
 
-    One generator, or one for each network side by side. An impulse's fraction of 8 bits meets a number of 8
-    bits; Lava's has 7, so that there fractions from 1/2 on always round up. A checkpoint keeps the
-    generators' states.
+    One generator of each kind, or one for each network side by side. An impulse's fraction of 8 bits meets
+    a number of 8 bits; Lava's has 7, so that there fractions from 1/2 on always round up. A checkpoint keeps
+    the generators' states.
     """
 
-    def __init__(self, generator: np.random.Generator | Sequence[np.random.Generator]) -> None:
-        self._generators = generator
+    def __init__(
+        self,
+        synapses: np.random.Generator | Sequence[np.random.Generator],
+        traces: np.random.Generator | Sequence[np.random.Generator],
+    ) -> None:
+        self.steady = False
+        self._synapses, self._traces = synapses, traces
 
     def decay(self, side: Side, step: int, shape: tuple[int, ...]) -> Any:
         return self._draw(shape, lambda one, size: one.random(size))
@@ -111,9 +119,10 @@ class OwnNumbers:
         return self._draw(shape, lambda one, size: one.integers(0, 1 << IMPULSE_BITS, size))
 
     def synapses(self, epoch: int) -> Random:
-        return self._generators
+        return self._synapses
 
     def _draw(self, shape: tuple[int, ...], draw: Any) -> Any:
-        if isinstance(self._generators, np.random.Generator):
-            return draw(self._generators, shape)
-        return np.stack([draw(one, shape[1:]) for one in self._generators])
+        if isinstance(self._traces, np.random.Generator):
+            return draw(self._traces, shape)
+        traces, _, units = shape
+        return np.stack([draw(one, (traces, units)) for one in self._traces], axis=1)

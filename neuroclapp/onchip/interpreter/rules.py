@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import InputError
 from .. import series
 from ..series import POST_TRACES, PRE_TRACES, Term
-from .integers import Integers, Placed, accumulate, steps
+from .integers import Integers, Placed, Step, accumulate, change, steps
 from .words import LAVA_WORDS, Mode, Sign, Words
 
 TARGETS = ("w", "d", "t")
@@ -89,33 +90,86 @@ def apply(
         elif name in ("y0", *POST_TRACES):
             array = array[..., :, None]
         placed[name] = array.reshape(1, 1) if array.ndim == 0 else array
-    variables = {name: placed[name] for name in rule.series()}
-    return learn(rule, variables, dict.fromkeys(("x0", "y0", "u"), placed), random, words, mode, sign)
-
-
-def learn(
-    rule: Rule,
-    variables: Mapping[str, Integers],
-    placed: Placed,
-    random: Random,
-    words: Words,
-    mode: Mode,
-    sign: Sign,
-) -> dict[str, Integers]:
-    """Return the variables after one epoch from values already placed, by dependency: see `apply`."""
+    by_dependency = dict.fromkeys(("x0", "y0", "u"), placed)
     changed = {}
-    for name, terms in rule.series().items():
-        fraction = words.accumulator - words.magnitude(name)
-        start = variables[name]
-        summed = accumulate(start << fraction, steps(terms, words, mode), placed, words)
-        low, high = words.range(name, sign)
-        if name == "d" or (name == "w" and low == 0):
-            summed = np.maximum(summed, 0)
-        elif name == "w" and high == 0:
-            summed = np.minimum(summed, 0)
-        rounded = (summed + ceilings(random, fraction, start.shape)) >> fraction
-        changed[name] = np.minimum(np.maximum(rounded, low), high).astype(start.dtype)
+    for one in targets(rule, words, mode, sign):
+        before = placed[one.name]
+        upwards = ceilings(random, one.fraction, before.shape)
+        changed[one.name] = one.learned(before, by_dependency, upwards, words)
     return changed
+
+
+@dataclass(frozen=True)
+class Target:
+    """A synaptic variable that a rule changes: its steps, the bits of its fraction, and its range."""
+
+    name: str
+    steps: tuple[Step, ...]
+    fraction: int
+    low: int
+    high: int
+
+    def learned(self, before: Integers, placed: Placed, upwards: Any, words: Words) -> Integers:
+        """Return the variable after one epoch; ``upwards`` comes from `ceilings`."""
+        if self.single:
+            return self._changed(before, placed, upwards, words)
+        summed = before << self.fraction
+        accumulate(summed, self.steps, placed, words)
+        if self.low == 0:
+            np.maximum(summed, 0, out=summed)
+        elif self.high == 0:
+            np.minimum(summed, 0, out=summed)
+        summed += upwards
+        summed >>= self.fraction
+        np.maximum(summed, self.low, out=summed)
+        np.minimum(summed, self.high, out=summed)
+        return summed
+
+    def _changed(self, before: Integers, placed: Placed, upwards: Any, words: Words) -> Integers:
+        """Do the same where one product is all there is."""
+        by = change(self.steps[0], placed, self.fraction, upwards, words)
+        changed = (
+            before.copy("K") if by is None else np.add(before, by, dtype=before.dtype, casting="same_kind")
+        )
+        low, high = self.low, self.high
+        if self.name == "t":
+            low = np.maximum(low, -(2**words.accumulator) - 1 + upwards >> self.fraction)
+        np.maximum(changed, low, out=changed)
+        np.minimum(changed, high, out=changed)
+        return changed
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether `change` will do: one product that does not wrap and is not shifted beyond the fraction."""
+        (step,) = self.steps if len(self.steps) == 1 else (None,)
+        bits = 31 if step is not None and step.dtype is np.int32 else 63
+        return (
+            step is not None
+            and step.left <= self.fraction
+            and step.longest + (2 << step.shift + self.fraction) < 1 << bits
+        )
+
+    def settled(self, variable: Integers) -> bool:
+        """Say whether an epoch in which no product holds leaves all values as they are.
+
+        Not so beyond the range, nor at Lava's lowest tag, whose accumulator is below the least there is.
+        """
+        low = self.low + (self.name == "t")
+        return bool(variable.min() >= low and variable.max() <= self.high)
+
+
+@lru_cache(maxsize=256)
+def targets(rule: Rule, words: Words, mode: Mode, sign: Sign) -> tuple[Target, ...]:
+    """Return what ``rule`` changes, in Lava's order."""
+    return tuple(
+        Target(
+            name,
+            steps(terms, words, mode),
+            words.accumulator - words.magnitude(name),
+            *words.range(name, sign),
+        )
+        for name, terms in rule.series().items()
+    )
 
 
 def ceilings(random: Random, fraction: int, shape: tuple[int, ...]) -> Any:
@@ -130,8 +184,10 @@ def ceilings(random: Random, fraction: int, shape: tuple[int, ...]) -> Any:
         if len(shape) != 3 or len(random) != shape[0]:
             raise InputError("random", "generators", len(random), f"one for each network of {shape}")
         drawn = np.stack([one.integers(0, unity, size=shape[1:], dtype=_narrow(unity)) for one in random])
+    elif isinstance(random, float):
+        return unity - 1 - int(random * unity)
     else:
-        drawn = np.floor(np.asarray(random, dtype=np.float64) * unity).astype(np.int32)
+        drawn = np.floor(np.asarray(random, dtype=np.float64) * unity)
     return unity - 1 - drawn.astype(np.int32)
 
 

@@ -11,7 +11,7 @@ and every earlier spike of the epoch has already added its impulse when it came.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,8 +28,15 @@ from .random import IMPULSE_BITS, Numbers, Side
 Graded = Literal["regular", "overwrite", "saturate", "overflow"]
 GRADED: tuple[Graded, ...] = ("regular", "overwrite", "saturate", "overflow")
 
+#: Where neurons spike: indices by axis of (..., units), as `numpy.nonzero` gives them.
+Spiked = tuple[NDArray[np.intp], ...]
+
 #: A decay constant [steps] so long that exp(-1 / tau) is exactly 1.
 NO_DECAY = 2.0**60
+
+
+#: From so many steps on an epoch's decay is looked up in a table, of at most so many values.
+_LONG, _TABLE = 4, 2**11
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,17 @@ class Trace:
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Decay and impulses of one side's traces, each array (traces, 1)."""
+    """Decay and impulses of one side's traces, each array (traces, 1).
+
+    ``still`` where nothing decays, ``silent`` where there are no impulses; ``most`` is the largest trace.
+    """
 
     factor: NDArray[np.float64]
     whole: Integers
     part: Integers
     most: int
+    still: bool
+    silent: bool
 
     @classmethod
     def of(cls, traces: Sequence[Trace], bits: int) -> Dynamics:
@@ -63,18 +75,30 @@ class Dynamics:
         impulse = np.array([float(one.impulse) for one in traces])[:, None]
         whole = np.floor(impulse)
         part = np.round((impulse - whole) * 2**IMPULSE_BITS)
-        return cls(factor, whole.astype(np.int32), part.astype(np.int32), 2**bits - 1)
+        kind = np.int32
+        still, silent = bool((factor == 1).all()), not impulse.any()
+        return cls(factor, whole.astype(kind), part.astype(kind), 2**bits - 1, still, silent)
 
     def decayed(self, traces: Integers, random: Any) -> Integers:
-        """Return traces (..., traces, units) one step later, rounded stochastically."""
-        exact = self.factor * traces
+        """Return traces (traces, ..., units) one step later, rounded stochastically."""
+        factor = self.factor if traces.ndim == 2 else self.factor[..., None]
+        exact = factor * traces
         floor = np.floor(exact)
-        return (floor + (random < exact - floor)).astype(np.int32)
+        floor += random < exact - floor
+        return floor.astype(np.int32)
 
-    def struck(self, traces: Integers, spiked: NDArray[np.bool_], random: Any) -> Integers:
-        """Return traces with an impulse where ``spiked`` (..., units), which also clips them there."""
-        sum_ = traces + self.whole + (random < self.part)
-        return np.where(spiked[..., None, :], np.minimum(np.maximum(sum_, 0), self.most), traces)
+    def struck(self, traces: Integers, spiked: Spiked, random: Any) -> Integers:
+        """Return traces with an impulse where ``spiked``, which also clips them there."""
+        at: Any = (slice(None), *spiked)
+        if np.ndim(random):
+            random = np.broadcast_to(random, traces.shape)[at]
+        values = traces[at] + self.whole
+        values += random < self.part
+        np.maximum(values, 0, out=values)
+        np.minimum(values, self.most, out=values)
+        traces = traces.copy()
+        traces[at] = values
+        return traces
 
     def history(
         self, traces: Integers, spike: Integers, epoch: int, side: Side, step: int, numbers: Numbers
@@ -83,31 +107,60 @@ class Dynamics:
 
         ``spike`` (..., units) is the step of the last spike in the epoch that ends with time step ``step``.
         """
+        if self.still and not self._strikes(traces, spike):
+            return [traces, traces]
         found = [traces]
+        decay: Callable[[Integers], Integers] = self._decay(traces, epoch, side, step, numbers)
         for t in range(1, epoch + 1):
-            now = self.decayed(found[-1], numbers.decay(side, step, traces.shape))
-            spiked = spike == t
-            if spiked.any():
+            now = decay(found[-1])
+            spiked = (spike == t).nonzero()
+            if len(spiked[0]):
                 now = self.struck(now, spiked, numbers.impulse(side, step, traces.shape, False))
             found.append(now)
         return found
 
+    def _strikes(self, traces: Integers, spike: Integers) -> bool:
+        """Say whether a spike can change a trace, by its impulse or by the clip that comes with it."""
+        if not np.count_nonzero(spike):
+            return False
+        return not self.silent or bool(traces.min() < 0 or traces.max() > self.most)
 
-def payload_trace(
-    x1: Integers, payload: Integers, graded: Graded, bits: int
-) -> tuple[Integers, NDArray[np.bool_]]:
-    """Return x1 (..., pre) after graded spikes, and where they count as spikes for x0 and x2.
+    def _decay(
+        self, traces: Integers, epoch: int, side: Side, step: int, numbers: Numbers
+    ) -> Callable[[Integers], Integers]:
+        """Return what a step of an epoch does to the traces."""
+        if self.still:
+            return lambda now: now
+        if not numbers.steady or epoch < _LONG:
+            return lambda now: self.decayed(now, numbers.decay(side, step, traces.shape))
+        low, high = min(0, int(traces.min())), max(self.most, int(traces.max()))
+        if high - low > _TABLE:
+            return lambda now: self.decayed(now, numbers.decay(side, step, traces.shape))
+        # One number for all steps: a trace's next value is looked up. Decay never leaves low .. high.
+        random = numbers.decay(side, step, traces.shape)
+        values = np.arange(low, high + 1, dtype=np.int32)
+        table = self.decayed(np.broadcast_to(values, (len(self.factor), len(values))), random)
+        rows = (np.arange(len(table)) * len(values) - low).reshape(-1, *(1,) * (traces.ndim - 1))
+        return lambda now: table.ravel()[now + rows]
+
+
+def payload_trace(x1: Integers, sent: Integers, spiked: Spiked, graded: Graded, bits: int) -> Spiked:
+    """Set x1 (..., pre) to what graded spikes make of it, in place; return which count for x0 and x2.
 
     Half a payload is rounded half to even and kept modulo 256 (2^(bits + 1)), as is the sum with x1.
     """
-    spiked = payload != 0
+    payload, wrap, most = sent[spiked], 2 ** (bits + 1) - 1, 2**bits - 1
     low = payload >> 1
-    half = (low + (payload & low & 1)) & (2 ** (bits + 1) - 1)
+    half = (low + (payload & low & 1)) & wrap
     if graded == "overwrite":
-        return np.where(spiked, half, x1), spiked
-    most = 2**bits - 1
-    total = (x1 + half) & (2 ** (bits + 1) - 1)
+        x1[spiked] = half
+        return spiked
+    x1[spiked] += half
+    x1 &= wrap
     if graded == "saturate":
-        return np.minimum(total, most), spiked
-    over = total > most
-    return total - most * over, spiked & over
+        np.minimum(x1, most, out=x1)
+        return spiked
+    over = x1 > most
+    x1 -= most * over
+    kept = over[spiked]
+    return tuple(axis[kept] for axis in spiked)

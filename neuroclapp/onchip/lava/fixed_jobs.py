@@ -49,8 +49,10 @@ def run_networks(
 def _load(folder: Path, name: str) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {}
     for part in ("dense", "stimulus"):
-        with np.load(folder / f"{name}.{part}.npz", allow_pickle=False) as file:
-            found |= {key: file[key] for key in file.files}
+        path = folder / f"{name}.{part}.npz"
+        if path.is_file():
+            with np.load(path, allow_pickle=False) as file:
+                found |= {key: file[key] for key in file.files}
     return found
 
 

@@ -9,6 +9,7 @@ A network is a dict of plain values, beside its arrays:
     payload graded    num_message_bits; number of the GradedSpikeCfg
     exponent weight_bits sign
     neurons           None, or what LIF, LIFReset or TernaryLIF takes, and "kind": their spikes come back
+    recorded          whether the state after each step is kept
 
 Arrays: weights, tags, delays (post, pre); spikes (steps, pre), back (steps, post), written (steps, 3, post).
 
@@ -23,6 +24,7 @@ from typing import Any
 
 from lava.magma.core.learning.constants import GradedSpikeCfg
 from lava.magma.core.learning.learning_rule import Loihi2FLearningRule, Loihi3FLearningRule
+from lava.proc.dense.process import LearningDense
 from lava.proc.lif.process import LIF, LIFReset, TernaryLIF
 from lava.utils.weightutils import SignMode
 
@@ -34,12 +36,13 @@ _TRACES = ("x1", "x2", "y1", "y2", "y3")
 
 
 def build(network: dict[str, Any], arrays: dict[str, Any], folder: Path, name: str) -> Stimulus:
-    """Build one network; after its run ``folder`` holds ``{name}.dense.npz`` and ``{name}.stimulus.npz``."""
+    """Build one network; a run leaves ``{name}.stimulus.npz`` and, if recorded, ``{name}.dense.npz``."""
     steps = len(arrays["spikes"])
     stimulus = Stimulus(
         arrays["spikes"], arrays["back"], arrays["written"], folder / f"{name}.stimulus.npz", name=name
     )
-    dense = RecordedDense(
+    kept = {"steps": steps, "path": str(folder / f"{name}.dense.npz")} if network["recorded"] else {}
+    dense = (RecordedDense if kept else LearningDense)(
         weights=arrays["weights"],
         tag_1=arrays["tags"],
         tag_2=arrays["delays"],
@@ -49,9 +52,8 @@ def build(network: dict[str, Any], arrays: dict[str, Any], folder: Path, name: s
         weight_exp=network["exponent"],
         num_weight_bits=network["weight_bits"],
         sign_mode=_SIGNS[network["sign"]],
-        steps=steps,
-        path=str(folder / f"{name}.dense.npz"),
         name=f"{name}_dense",
+        **kept,
     )
     stimulus.s_out.connect(dense.s_in)
     dense.a_out.connect(stimulus.a_in)

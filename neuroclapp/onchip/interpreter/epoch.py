@@ -1,0 +1,164 @@
+"""The end of a learning epoch: what each product sees, and the change of all synapses, or of some columns.
+
+A product with x0 sees all traces at the presynaptic neuron's last spike in the epoch, one with y0 at the
+postsynaptic neuron's, one with uk at the epoch's end. Where all products ask for x0, only the synapses of
+neurons that spiked are touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..series import POST_TRACES, PRE_TRACES
+from .integers import Integers
+from .rules import Random, Rule, Target, ceilings, targets
+from .state import State
+from .traces import Spiked
+from .words import Mode, Sign, Words
+
+
+@dataclass(frozen=True)
+class Program:
+    """What an epoch changes, and the factors that its products see, by dependency (``u`` for any k)."""
+
+    targets: tuple[Target, ...]
+    seen: dict[str, tuple[str, ...]]
+    words: Words
+
+    @classmethod
+    def of(cls, rule: Rule, words: Words, mode: Mode, sign: Sign) -> Program:
+        """Return the program of a rule."""
+        found: dict[str, set[str]] = {}
+        for term in rule.terms:
+            dependency = "u" if term.dependency[0] == "u" else term.dependency
+            found.setdefault(dependency, set()).update(one.name for one in term.operands)
+        seen = {name: tuple(sorted(names)) for name, names in found.items()}
+        return cls(targets(rule, words, mode, sign), seen, words)
+
+    @classmethod
+    def without_clock(cls, rule: Rule, words: Words, mode: Mode, sign: Sign) -> Program:
+        """Return the program of an epoch in which uk does not hold."""
+        kept = {
+            name: tuple(one for one in terms if one.dependency[0] != "u")
+            for name, terms in rule.series().items()
+        }
+        return cls.of(Rule(**kept), words, mode, sign) if any(kept.values()) else cls((), {}, words)
+
+    @cached_property
+    def by_column(self) -> bool:
+        """Whether only the synapses of presynaptic neurons that spiked can change."""
+        return set(self.seen) == {"x0"}
+
+    def sees(self, names: tuple[str, ...]) -> bool:
+        """Say whether a product has one of these factors."""
+        return any(name in names for factors in self.seen.values() for name in factors)
+
+    def settled(self, state: State) -> bool:
+        """Say whether synapses at which no product holds stay as they are; tags need a look each time."""
+        return all(
+            (state.settled and one.name != "t") or one.settled(getattr(state, one.name))
+            for one in self.targets
+        )
+
+
+@dataclass(frozen=True)
+class Past:
+    """Traces x (2, ..., pre) and y (3, ..., post) before an epoch and at the end of each of its steps.
+
+    Two of them may also stand for a longer epoch in which they do not change.
+    """
+
+    x: list[Integers]
+    y: list[Integers]
+
+
+def learn(program: Program, state: State, past: Past, holds: bool, random: Random) -> None:
+    """Change the synapses of ``state``, in place; ``holds`` says whether uk holds in this epoch."""
+    if program.by_column and state.settled:
+        _learn_columns(program, state, past, random)
+    else:
+        _learn_all(program, state, past, holds, random)
+
+
+def _learn_all(program: Program, state: State, past: Past, holds: bool, random: Random) -> None:
+    placed = {name: _placed(name, factors, state, past, holds) for name, factors in program.seen.items()}
+    changed = {
+        one.name: one.learned(
+            getattr(state, one.name), placed, ceilings(random, one.fraction, state.w.shape), program.words
+        )
+        for one in program.targets
+    }
+    for name, value in changed.items():
+        setattr(state, name, value)
+
+
+def _placed(
+    dependency: str, factors: tuple[str, ...], state: State, past: Past, holds: bool
+) -> dict[str, Integers]:
+    """Return what products with one dependency see, shaped to be multiplied."""
+    at: Integers | None = None
+    if dependency == "u":
+        gate = np.full((1, 1), holds, np.int32)
+    else:
+        at = state.pre_spike[..., None, :] if dependency == "x0" else state.post_spike[..., :, None]
+        gate = (at > 0).astype(np.int32)
+    found = {dependency: gate}
+    for name in factors:
+        if name in PRE_TRACES:
+            row = PRE_TRACES.index(name)
+            found[name] = _seen_at([one[row][..., None, :] for one in past.x], at)
+        elif name in POST_TRACES:
+            row = POST_TRACES.index(name)
+            found[name] = _seen_at([one[row][..., :, None] for one in past.y], at)
+        else:
+            found[name] = getattr(state, name)
+    return found
+
+
+def _seen_at(history: list[Integers], at: Integers | None) -> Integers:
+    """Return a trace at the last spikes ``at``, which broadcast with it; at the epoch's end without ``at``.
+
+    Where ``at`` is 0 the dependency does not hold, so that any value will do.
+    """
+    if at is None or len(history) == 2:
+        return history[-1]
+    first, at = np.broadcast_arrays(history[0], at)
+    every = np.stack([np.broadcast_to(one, first.shape) for one in history])
+    return np.take_along_axis(every, at[None], axis=0)[0]
+
+
+def _learn_columns(program: Program, state: State, past: Past, random: Random) -> None:
+    """Change the synapses of presynaptic neurons that spiked, (spikes, post) at a time."""
+    spiked = state.pre_spike.nonzero()
+    networks = spiked[:-1]
+    times = state.pre_spike[spiked]
+    found = {"x0": np.ones((1, 1), np.int32)}
+    for name in program.seen["x0"]:
+        if name in PRE_TRACES:
+            found[name] = _at(past.x, PRE_TRACES.index(name), times, spiked)[:, None]
+        elif name in POST_TRACES:
+            found[name] = _at(past.y, POST_TRACES.index(name), times, networks)
+        else:
+            found[name] = np.swapaxes(getattr(state, name), -1, -2)[spiked]
+    placed = {"x0": found}
+    changed = []
+    for one in program.targets:
+        columns = np.swapaxes(getattr(state, one.name), -1, -2)
+        upwards = ceilings(random, one.fraction, state.w.shape)
+        if not isinstance(upwards, int):
+            upwards = np.swapaxes(np.broadcast_to(upwards, state.w.shape), -1, -2)[spiked]
+        changed.append((columns, one.learned(columns[spiked], placed, upwards, program.words)))
+    for columns, value in changed:
+        columns[spiked] = value
+
+
+def _at(history: list[Integers], row: int, times: Integers, where: Spiked) -> Integers:
+    """Return one trace where neurons or networks are, at their times; a single network's is one for all."""
+    if len(history) == 2:
+        return history[-1][row][where]
+    at: Any = (times, *where)
+    return np.stack(history)[:, row][at]

@@ -1,0 +1,72 @@
+"""Many random rules and networks in Lava's fixed point and in the interpreter, number for number.
+
+    PYTHONPATH=tests python -m agreement.lava_fuzz [--networks 1024] [--steps 40] [--first 0]
+
+Networks are run in Lava ``PACK`` at a time. What `agreement.fixed_networks.NAMES` lists is compared after every
+step. Ends with exit status 1 if a number differs, and names the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+
+from agreement.fixed_networks import draw_network, interpret, mismatches
+
+from neuroclapp.onchip.lava.fixed_jobs import run_networks
+from neuroclapp.progress import Progress
+
+PACK = 16
+
+
+def compare(first: int, networks: int, steps: int, limit_s: float = 300) -> tuple[dict[int, dict], int]:
+    """Return what differs, by network and name, and how many numbers were compared."""
+    cases = [draw_network(seed, steps) for seed in range(first, first + networks)]
+    left, _ = run_networks(cases, limit_s)
+    wrong, compared = {}, 0
+    for seed, case, expected in zip(range(first, first + networks), cases, left, strict=True):
+        found, numbers = mismatches(interpret(*case), expected)
+        compared += numbers
+        if found:
+            wrong[seed] = found
+    return wrong, compared
+
+
+def main() -> None:
+    given = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    given.add_argument("--networks", type=int, default=1024)
+    given.add_argument("--steps", type=int, default=40)
+    given.add_argument("--first", type=int, default=0, help="seed of the first network")
+    options = given.parse_args()
+    wrong, compared, began = {}, 0, time.perf_counter()
+    with Progress("networks", options.networks) as progress:
+        for done in range(0, options.networks, PACK):
+            found, numbers = compare(options.first + done, min(PACK, options.networks - done), options.steps)
+            wrong, compared = wrong | found, compared + numbers
+            progress(min(done + PACK, options.networks))
+    kinds = Counter()
+    for seed in range(options.first, options.first + options.networks):
+        network, _ = draw_network(seed, 1)
+        kinds["three factors" if network["written"] else "two factors"] += 1
+        kinds["epoch 1" if network["epoch"] == 1 else "longer epochs"] += 1
+        kinds["with neurons"] += network["neurons"] is not None
+        kinds["products"] += sum(1 + text[1:].count(" + ") + text[1:].count(" - ") for text in rules(network))
+    print(
+        f"{options.networks} networks of {options.steps} steps "
+        f"({', '.join(f'{n} {name}' for name, n in sorted(kinds.items()))}): {compared} numbers compared, "
+        f"{sum(sum(one.values()) for one in wrong.values())} mismatches in {len(wrong)} networks; "
+        f"{time.perf_counter() - began:.0f} s"
+    )
+    for seed, found in wrong.items():
+        print(f"network {seed}: {found}; {draw_network(seed, options.steps)[0]}")
+    sys.exit(bool(wrong))
+
+
+def rules(network: dict) -> list[str]:
+    return [network[key] for key in ("dw", "dd", "dt") if network[key]]
+
+
+if __name__ == "__main__":
+    main()

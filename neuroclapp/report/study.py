@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from .document import Shown, cost_and_versions, document, pictures, table
 from .style import COLOURS, NAMES, figure, label
@@ -41,6 +42,9 @@ USUAL = (
     "accuracy.spiking",
     "paired_difference.spiking_minus_rate",
 )
+#: Worlds and measures that are drawn by layer.
+_WORLDS = {"rate": "s-", "spiking": "o-", "random": "s:", "random_spiking": "o:"}
+_AGREEMENT = ("accumulated_cosine.w_ff", "accumulated_cosine.w_pred", "gate_agreement", "trajectory_share")
 _CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _LAYERS = ("-", "--", "-.", ":")
 _MARKS = ("o", "s", "^", "v")
@@ -85,40 +89,44 @@ def curves(picture: dict[str, Any], results: dict[str, Any]) -> Figure:
 
 
 def layers(picture: dict[str, Any], results: dict[str, Any]) -> Figure:
-    """Draw accuracy by layer, a panel for each condition: spikes and rates, random encoders and raw input."""
+    """Draw by layer, a column for each condition: accuracy in spikes and in rates, and agreement below it."""
     found = [condition for points in _points(picture["name"], results).values() for _, condition in points]
-    columns = min(3, len(found))
-    made, axes = figure(-(-len(found) // columns), columns, (4.2 * columns, 3.4 * -(-len(found) // columns)))
-    marks = {"rate": "s-", "spiking": "o-", "random": "s:", "random_spiking": "o:"}
-    low = min(min(np.ravel(one["accuracy"][world]["per_seed"])) for one in found for world in marks)
-    for each, one in zip(axes, found, strict=False):
+    made, axes = figure(2, len(found), (4.4 * len(found), 6.6))
+    low = min(np.min(one["accuracy"][world]["per_seed"]) for one in found for world in _WORLDS)
+    for top, below, one in zip(axes, axes[len(found) :], found, strict=False):
         at = np.arange(1, len(one["layers"]) + 1)
-        for world, mark in marks.items():
-            values, colour = one["accuracy"][world], COLOURS[world]
-            colour = "#777777" if world.startswith("random") else colour
+        for world, mark in _WORLDS.items():
+            colour = "#777777" if world.startswith("random") else COLOURS[world]
             shift = 0.06 if "spiking" in world else -0.06
-            each.errorbar(
-                at + shift,
-                values["mean"],
-                values["interval"],
-                fmt=mark,
-                color=colour,
-                ms=5,
-                lw=1.3,
-                capsize=2,
-                label=NAMES[world],
-            )
-            for seed in values["per_seed"]:
-                each.plot(at + shift, seed, ".", color=colour, ms=3, alpha=0.4)
+            _by_layer(top, at + shift, one["accuracy"][world], mark, colour, NAMES[world])
         raw = one["accuracy"]["raw"]["mean"][0]
-        each.axhline(raw, color=COLOURS["raw"], ls="--", lw=1.2, label=NAMES["raw"])
-        each.set_ylim(max(0.0, low - 5), None)
-        each.set_xticks(at, one["layers"])
-        label(each, "layer", "test accuracy [%]", one["title"])
-    for each in axes[len(found) :]:
-        each.set_visible(False)
+        top.axhline(raw, color=COLOURS["raw"], ls="--", lw=1.2, label=NAMES["raw"])
+        top.set_ylim(max(0.0, low - 5), None)
+        label(top, "", "test accuracy [%]", one["title"])
+        for number, measure in enumerate(_AGREEMENT):
+            shift = 0.08 * (number - (len(_AGREEMENT) - 1) / 2)
+            _by_layer(below, at + shift, measured(one, measure), "o-", _CURVES[number], MEASURES[measure])
+        label(below, "layer", "agreement with the rate rule")
+        for each in (top, below):
+            each.set_xticks(at, one["layers"])
+            each.set_xlim(0.5, len(at) + 0.5)
+    lowest = min(np.min(measured(one, m)["per_seed"]) for one in found for m in _AGREEMENT)
+    for below in axes[len(found) :]:
+        below.set_ylim(lowest - 0.02 * (1 - lowest) - 0.002, 1.001)
     axes[0].legend(fontsize=8, frameon=False)
+    axes[len(found)].legend(fontsize=8, frameon=False)
     return made
+
+
+def _by_layer(
+    axes: Axes, at: NDArray[np.float64], values: dict[str, Any], mark: str, colour: str, name: str
+) -> None:
+    """Draw means with 95 % intervals by layer, and a dot for each seed."""
+    axes.errorbar(
+        at, values["mean"], values["interval"], fmt=mark, color=colour, ms=5, lw=1.3, capsize=2, label=name
+    )
+    for seed in values["per_seed"]:
+        axes.plot(at, seed, ".", color=colour, ms=3, alpha=0.4)
 
 
 def breaks(picture: dict[str, Any], results: dict[str, Any]) -> str:

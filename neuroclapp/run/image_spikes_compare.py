@@ -17,7 +17,7 @@ from ..report.image_spikes import columns
 from ..systems import Row
 from .converted import READOUTS
 from .image_spikes import PARTS, ImageSpikesRun, convolutions
-from .parallel import Report, side_by_side
+from .parallel import Job, Report, side_by_side
 from .versions import versions
 
 
@@ -26,11 +26,13 @@ def compare_images(run: ImageSpikesRun) -> dict[str, Any]:
     if not run.done("simulate"):
         raise RunError(f"{run.folder}: step 'simulate' is not done; run: neuroclapp simulate {run.folder}")
     with run.step("compare"):
-        jobs, work = [], 0
+        jobs: dict[str, Job] = {}
+        work = 0
         for row, seed in run.jobs:
-            jobs.append(partial(_compare, run, row, seed))
-            work += len(convolutions(run.experiment, row))
-        side_by_side(jobs, "readout", work)
+            if not run.of(row, seed, "json", "scores").is_file():
+                jobs[f"{row.name}, seed {seed}"] = partial(_compare, run, row, seed)
+                work += len(convolutions(run.experiment, row))
+        side_by_side(jobs, "readout", work, run.workers)
     images, brian2 = run.vision.images, run.folder / "brian2.json"
     results = {
         "experiment": run.experiment.title,

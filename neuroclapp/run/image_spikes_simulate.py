@@ -22,7 +22,7 @@ from ..spiking.maps_simulation import CompiledMaps
 from ..spiking.standalone import scratch
 from ..systems import Row
 from .image_spikes import PARTS, Encoder, ImageSpikesRun
-from .parallel import Report, side_by_side
+from .parallel import Job, Report, side_by_side
 
 #: Images whose patches are simulated at once.
 BATCH = 8
@@ -39,11 +39,13 @@ def simulate_images(run: ImageSpikesRun) -> None:
             notes["build_s"] = found.pop("build_s")
             write_json(run.folder / "brian2.json", found)
         images = sum(len(run.images(part)) for part in PARTS)
-        jobs, work = [], 0
+        jobs: dict[str, Job] = {}
+        work = 0
         for row, seed in run.jobs:
-            jobs.append(partial(_simulate, run, row, seed))
-            work += images * len(run.variants(row, seed))
-        side_by_side(jobs, "images in spikes", work)
+            if not run.of(row, seed, "json").is_file():  # the last that is written
+                jobs[f"{row.name}, seed {seed}"] = partial(_simulate, run, row, seed)
+                work += images * len(run.variants(row, seed))
+        side_by_side(jobs, "images in spikes", work, run.workers)
 
 
 def beside(run: ImageSpikesRun, row: Row, seed: int) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 For each matrix, with ``w``, ``x``, ``y`` and ``x y`` quantiles (99.9 %) of what the float run holds at its
 end:
 
-    exponent   the finest with   2^magnitude 2^-exponent >= w
-    replay     the coarsest with about `LEVELS` levels of x1 (``carry``), or as fine as seven bits allow
-    carry      the finest tag with   x y carry / step <= `ROOM` of the tag's range
-    product    of ``weight`` and ``batch``: the finest e with which y needs no more than a trace's bits
+    exponent   the finest with   2^-exponent 2^bits >= w
+    replay     the finest with   x in at most `LEVELS` levels of x1 for ``carry``, all that a trace has for
+    others carry      the finest tag of which a whole range is not less than x y, and whose y fits a trace
+    product    of ``weight`` and ``batch``: the finest e with which y fits a trace
 """
 
 from __future__ import annotations
@@ -29,10 +29,8 @@ from .schemes import Scheme, exponents, per_product
 Array = NDArray[np.float64]
 
 QUANTILE = 0.999
-#: Levels of x1 that ``carry`` needs: finer ones leave y fewer.
-LEVELS = 20
-#: Share of the tag's range that the largest updates may take: one weight step of it may be occupied.
-ROOM = 0.75
+#: Levels of x1 with ``carry``: x1 y is a whole number of tag steps, so that finer x1 leave y fewer levels.
+LEVELS = 32
 #: Presentations whose updates are looked at.
 LOOKED_AT = 400
 
@@ -78,12 +76,15 @@ def fitted(populations: Populations, wide: Ranges, scheme: Scheme, words: Words 
         layer, target = name.split(".")
         source = sources[layer] if target == "w_ff" else layer
         exponent = int(np.floor(np.log2(2.0**words.weight / widest)))
+        pre = units[source].quantum * 2.0 ** replay[source]
         carry = 1
         if scheme.accumulate != "weight":
-            room = ROOM * 2**words.tag / (wide.change[name] * 2.0**exponent)
+            room = 2.0**words.tag / (wide.change[name] * 2.0**exponent)
+            if scheme.accumulate == "carry":
+                traced = wide.post[name] * pre * 2.0**exponent / per_product(scheme, 0, words)
+                room = min(room, most_traces / traced)
             carry = 2 ** int(np.clip(np.floor(np.log2(room)), 1, words.tag - 2))
         unit = 2.0**-exponent / carry
-        pre = units[source].quantum * 2.0 ** replay[source]
         needed = {
             e: wide.post[name] * pre / (unit * per_product(scheme, e, words)) for e in exponents(scheme)
         }

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
 from ...plasticity import Factor
 from ..clock import WINDOWS, Clock, Window
 from ..interpreter import LAVA_WORDS, Mode, Rule, Words, apply
@@ -92,7 +91,6 @@ class Machine:
                 self.tags[name] = np.stack([each.tags for each in all_of_them]).astype(np.int32)
                 self._rules[name] = Rule(w=one.dw, t=one.dt)
         self._epochs_of_one = self.program.clock.period // self.program.clock.epoch
-        self._check()
         self.rest = {
             f"{layer.soma.name}.{one.target}": np.zeros(
                 (len(one.folds), self.networks, layer.soma.units), dtype=np.int64
@@ -105,12 +103,6 @@ class Machine:
         self._epochs = np.random.default_rng(LAVA_SEED)
         self._epochs.random(1)
         self.saturated = dict.fromkeys(self.weights, 0)
-
-    def _check(self) -> None:
-        for name, rule in self._rules.items():
-            if rule.period > 1 and rule.period % self._epochs_of_one:
-                allowed = f"2^k must be a multiple of a presentation's {self._epochs_of_one} learning epochs"
-                raise InputError("fixed point", f"{name} uk", rule.period, allowed)
 
     def rates(self) -> dict[str, Array]:
         """Return the weights (networks, post, pre) in rate units, as the dendrites see them."""
@@ -210,8 +202,6 @@ class Machine:
         """Let every layer whose gate is open learn in its two windows, and clocked rules act."""
         clock = self.program.clock
         random = self._epochs.random(clock.period // clock.epoch)
-        numbers = {w: float(random[clock.window(w)[0] // clock.epoch]) for w in WINDOWS}
-        self.presentation += 1
         source = self.program.input
         pre = {"sample": seen.input_count, "context": context_input}
         for number, layer in enumerate(self.program.layers):
@@ -233,13 +223,14 @@ class Machine:
                     units, counts = (source, pre) if one.target == "w_ff" else (layer.soma, own)
                     replays = {w: replayed(units, counts[w][chosen], self.words) for w in WINDOWS}
                     here = {factor: array[chosen] for factor, array in present.items()}
-                    self._change(name, one, chosen, replays, here, gamma[chosen], numbers, clocked)
+                    self._change(name, one, chosen, replays, here, gamma[chosen], random, clocked)
             pre, source = own, layer.soma
+        self.presentation += 1
 
-    def _clocked(self, name: str) -> bool:
-        """Return whether ``uk`` holds in this presentation, in its last epoch: that of the context window."""
-        period = self._rules[name].period
-        return period > 1 and self.presentation * self._epochs_of_one % period == 0
+    def _clocked(self, name: str) -> list[int]:
+        """Return the epochs of this presentation, from 0 on, in which a rule's ``uk`` holds."""
+        period, done = self._rules[name].period, self.presentation * self._epochs_of_one
+        return [n for n in range(self._epochs_of_one) if period > 1 and (done + n + 1) % period == 0]
 
     def _change(
         self,
@@ -249,26 +240,27 @@ class Machine:
         replays: dict[Window, Integers],
         here: dict[Factor, Integers],
         gamma: Integers,
-        random: dict[Window, float],
-        clocked: bool,
+        random: Array,
+        clocked: list[int],
     ) -> None:
+        """Apply a rule in the epochs of this presentation in which it can change anything."""
         w, t = self.weights[name][chosen], self.tags[name][chosen]
         low, high = self.words.range("t")
         middle, rest = neutral(self.words), self.rest[name]
+        windows = {self.program.clock.window(w)[0] // self.program.clock.epoch: w for w in WINDOWS}
         folds = {fold.window: (number, fold) for number, fold in enumerate(one.folds)}
-        for window in WINDOWS:
-            u = int(clocked and window == WINDOWS[-1])
-            if window not in folds and not u:
-                continue
+        shown = {epoch for epoch, window in windows.items() if window in folds}
+        for epoch in sorted(shown | set(clocked)):
             y = np.zeros((len(chosen), w.shape[1]), dtype=np.int64)
-            if window in folds:
-                number, fold = folds[window]
+            x1 = np.zeros((len(chosen), w.shape[2]), dtype=np.int64)
+            if epoch in shown:
+                number, fold = folds[windows[epoch]]
                 y, rest[number, chosen] = folded(fold, gamma, here, rest[number, chosen])
-            x1 = replays[window] * (gamma != 0)[:, None]
-            values = {"x0": x1 > 0, "x1": x1, "y1": middle + y, "w": w, "t": t, "u": np.array(u)}
-            values["y3"] = np.full_like(y, middle)
-            number_of = random[window] if self._random is None else self._random
-            changed = apply(self._rules[name], values, number_of, self.words, self.mode)
+                x1 = replays[windows[epoch]] * (gamma != 0)[:, None]
+            values = {"x0": x1 > 0, "x1": x1, "y1": middle + y, "y3": np.full_like(y, middle), "w": w, "t": t}
+            values["u"] = np.array(int(epoch in clocked))
+            numbers = float(random[epoch]) if self._random is None else self._random
+            changed = apply(self._rules[name], values, numbers, self.words, self.mode)
             w, t = changed.get("w", w), changed.get("t", t)
             self.saturated[name] += int(np.count_nonzero((t <= low) | (t >= high)))
         self.weights[name][chosen], self.tags[name][chosen] = w, t

@@ -141,6 +141,8 @@ def _start(
         least, most = words.range("t")
         rest = np.floor((weights - start * step) / (step / carry) + 0.5)
         tags = np.clip(rest, least, most).astype(np.int64)
+    if scheme.accumulate == "carry":
+        tags = 2 * (tags // 2) + 1
     return start, tags
 
 

@@ -11,13 +11,14 @@ weight, rounded at random, and cleared. What that rounding drops is lost.
 
     dt = m 2^e x0 x1 (y1-64) - uk t          dw = 2^-c uk t
 
-``carry``   the product is a whole number of tag steps, so that nothing is rounded; where the tag has passed
+``carry``   the product is an even number of tag steps, so that nothing is rounded; where the tag has passed
 half a weight step, one weight step is carried over and exactly that is taken from the tag. Nothing is lost.
 
-    dt = 4 x0 x1 (y1-64) - 2^(c-2) x0 y3 (sgn(t-h) + sgn(t+h))
+    dt = -2^(c-2) x0 y3 (sgn(t-h) + sgn(t+h)) + 4 2^1 x0 x1 (y1-64)
     dw = 2^-2 x0 y3 (sgn(t-h) + sgn(t+h))    h = 2^(c-1): 2^c tag steps are one weight step
 
-y1 - 64 is even there, since a chip shifts the product right by three: 4 x1 2y >> 3 = x1 y. y3 is 64 in the
+y1 - 64 is even there, since a chip shifts the product right by three: 2 (4 x1 2y >> 3) = 2 x1 y. Tags start
+odd and stay odd, so that t never equals h, where half a step would be carried and rounded. y3 is 64 in the
 windows of an open gate. With two pairs of signs, at h and 3h, two weight steps can be carried at once.
 
 A rule's text means what it means in Lava's fixed point: the exponents above include its shifts, see
@@ -27,9 +28,9 @@ A rule's text means what it means in Lava's fixed point: the exponents above inc
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from ...catalog import DESCRIPTION
@@ -52,7 +53,7 @@ class Scheme:
 
     accumulate: Accumulate = "carry"
     mantissa: Literal[1, 4] = 4
-    clock: PositiveInt = 9
+    clock: Annotated[int, Field(ge=1, le=9)] = 8
     pairs: PositiveInt = 2
     keeps: bool = True
     remainder: bool = True
@@ -74,13 +75,13 @@ def stride(scheme: Scheme, words: Words = LAVA_WORDS) -> int:
 
 
 def product(scheme: Scheme, exponent: int, words: Words = LAVA_WORDS) -> Term:
-    """Return the term ``m 2^e x0 x1 (y1-64)``; with ``carry`` it is one tag step for each stride."""
+    """Return the term ``m 2^e x0 x1 (y1-64)``; with ``carry`` it is two tag steps for each stride."""
     operands = (Operand("x1"), Operand("y1", -neutral(words)))
     if scheme.accumulate != "carry":
         return Term(scheme.mantissa, exponent, "x0", operands)
     mantissa = 2 ** _shift(words) // stride(scheme, words)
     one = Term(mantissa, 0, "x0", operands)
-    return Term(mantissa, _exponent(one, words, "t", 1 / stride(scheme, words)), "x0", operands)
+    return Term(mantissa, _exponent(one, words, "t", 2 / stride(scheme, words)), "x0", operands)
 
 
 def exponents(scheme: Scheme) -> range:
@@ -119,7 +120,7 @@ def rules(
     up, down = _exponent(one, words, "w", half), _exponent(one, words, "t", carry * half)
     dw = tuple(Term(1, up, "x0", (Operand("y3"), sign)) for sign in signs)
     dt = tuple(Term(-1, down, "x0", (Operand("y3"), sign)) for sign in signs)
-    return dw, (learned, *dt)
+    return dw, (*dt, learned)  # the carry first: the accumulator's range is cut after each term
 
 
 def _shift(words: Words) -> int:

@@ -1,0 +1,174 @@
+"""The integer simulator against the engine and the equations: the same spikes, updates that lose nothing."""
+
+import numpy as np
+import pytest
+
+from neuroclapp.network import Layer, Network, Prediction
+from neuroclapp.onchip.chip import load_chip
+from neuroclapp.onchip.fixed.machine import Machine
+from neuroclapp.onchip.fixed.scaling import MatrixScale, Scales, fixed_program
+from neuroclapp.onchip.fixed.schemes import Scheme
+from neuroclapp.presentations import Presentations
+from neuroclapp.spiking.engine import Engine
+from neuroclapp.spiking.mapping import Spiking, populations
+from neuroclapp.spiking.populations import Modulator, Timing
+from neuroclapp.weights import Weights
+
+NAMES = ("a", "b")
+CARRY = Scheme()
+PARTS = ("w_ff", "w_pred", "w_retro")
+
+
+def small(feedback="split"):
+    layers = tuple(Layer(name, 4, bias=False) for name in NAMES)
+    network = Network("small", (6,), layers, prediction=Prediction(feedback))
+    spiking = Spiking(
+        timing=Timing(duration=0.08, flush=0.04, dt=0.005),
+        neurons=128,
+        input_gain=4.0,
+        gain=(2.0, 2.0),
+        modulator=Modulator(units=8, fan_in=4),
+    )
+    return network, populations(network, spiking, (0.05, 0.05), (0.05, 0.05), np.random.default_rng(0))
+
+
+def scales(scheme=CARRY, carry=16, product=-3):
+    matrices = {f"{name}.{part}": MatrixScale(8, carry, product) for name in NAMES for part in PARTS}
+    return Scales(matrices, {"input": 4, "a": 3, "b": 3}, scheme)
+
+
+def drawn(seed, network, populations_, presentations):
+    """Weights of even steps of 2^-8, and a stream whose activities are whole steps of an input's charge."""
+    draw = np.random.default_rng(seed)
+    shapes = {"a.w_ff": (4, 6), "b.w_ff": (4, 4), **{f"{n}.{p}": (4, 4) for n in NAMES for p in PARTS[1:]}}
+    weights = Weights({name: 2 * draw.integers(-100, 101, shape) / 256 for name, shape in shapes.items()})
+    step = populations_.input.quantum * populations_.timing.steps_on / 4096
+    inputs = draw.integers(0, 4096 * 24, (presentations, 6)) * step
+    sign = np.where(np.arange(presentations) % 2 == 1, 1, -1).astype(np.int8)
+    sign[0] = 0
+    return weights, Presentations(inputs, sign, np.zeros(presentations, dtype=np.int64))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_counts_charges_and_dendrites_are_those_of_the_engine(seed):
+    network, mapped = small()
+    weights, stream = drawn(seed, network, mapped, 12)
+    engine = Engine(mapped).run(stream, weights, learn=False)
+    machine = Machine([fixed_program(mapped, weights, load_chip("loihi2"), scales())])
+    for n in range(len(stream)):
+        seen = machine.present(stream.inputs[n : n + 1], stream.sign[n : n + 1], learn=False)
+        assert np.array_equal(seen.input_count[0], engine.record.input_count[n])
+        for index, (layer, record) in enumerate(zip(seen.layers, engine.record.layers, strict=True)):
+            threshold = machine.program.layers[index].soma.threshold
+            assert np.array_equal(layer.count[0], record.count[n])
+            assert np.array_equal(layer.charge[0] / threshold, record.charge[n])
+            assert abs(seen.total[index][0] - record.total[n]).max() <= 1  # the score has fewer bits
+            retro = weights[f"{NAMES[index]}.w_retro"] @ (record.count[n] * mapped.layers[index].soma.quantum)
+            assert np.array_equal(layer.retro[0] * mapped.layers[index].soma.quantum / 256, retro)
+    assert sum(record.count.sum() for record in engine.record.layers) > 100
+
+
+def test_samples_shown_at_once_answer_as_one_by_one():
+    network, mapped = small()
+    weights, stream = drawn(5, network, mapped, 9)
+    machine = Machine([fixed_program(mapped, weights, load_chip("loihi2"), scales())])
+    found = machine.infer(stream.inputs)
+    for n in range(len(stream)):
+        seen = machine.present(stream.inputs[n : n + 1], stream.sign[n : n + 1], learn=False)
+        for one, layer in zip(found, seen.layers, strict=True):
+            assert np.array_equal(one.count[n], layer.count[0])
+            assert np.array_equal(one.charge[n], layer.charge[0])
+
+
+def shown_by(fold, gamma, value, rest):
+    """A fold as `neuroclapp.onchip.fixed.program` states it, for one neuron."""
+    v = gamma * value * fold.multiplier + rest
+    y = max(-fold.most, min(fold.most, (v + 2 ** (fold.shift - 1)) >> fold.shift))
+    return y, v - y * 2**fold.shift
+
+
+def test_what_is_carried_and_what_is_in_the_tag_are_the_sum_of_all_products():
+    """The first layer, W and W_pred, neuron by neuron and synapse by synapse, from counts and the equations."""
+    network, mapped = small()
+    weights, stream = drawn(1, network, mapped, 60)
+    machine = Machine([fixed_program(mapped, weights, load_chip("loihi2"), scales())])
+    w_ff, w_pred, _ = machine.program.layers[0].connections
+    expected = {
+        name: machine.weights[name][0] * 16 + machine.tags[name][0] for name in ("a.w_ff", "a.w_pred")
+    }
+    rest, context, carried = {}, None, 0
+    for n in range(len(stream)):
+        before = {name: machine.weights[name][0].copy() for name in expected}
+        seen = machine.present(stream.inputs[n : n + 1], stream.sign[n : n + 1])
+        now, gamma = seen.layers[0], int(seen.gamma[0][0])
+        if context is not None and gamma:
+            (x_then, then), x_now = context, seen.input_count
+            windows = [
+                (
+                    "a.w_ff",
+                    w_ff.folds[0],
+                    then.ahead * (now.charge > 0),
+                    now.charge > 0,
+                    (seen.input_count + 8) >> 4,
+                ),
+                ("a.w_ff", w_ff.folds[1], now.retro * (then.charge > 0), then.charge > 0, (x_then + 8) >> 4),
+                ("a.w_pred", w_pred.folds[0], now.count, now.count >= 0, (then.count + 4) >> 3),
+            ]
+            for number, (name, fold, value, shows, x1) in enumerate(windows):
+                for j in range(4):
+                    if shows[0, j]:
+                        y, rest[number, j] = shown_by(fold, gamma, int(value[0, j]), rest.get((number, j), 0))
+                        expected[name][j] += 2 * x1[0] * y
+        carried += sum(int((machine.weights[name][0] != before[name]).sum()) for name in expected)
+        context = seen.input_count, now
+    assert not any(machine.saturated.values())
+    for name, total in expected.items():
+        assert np.array_equal(machine.weights[name][0] * 16 + machine.tags[name][0], total), name
+        assert np.abs(machine.tags[name][0]).max() <= 60
+    assert carried > 100
+
+
+def test_a_simulation_goes_on_from_its_arrays_to_the_same_bits():
+    network, mapped = small()
+    weights, stream = drawn(2, network, mapped, 40)
+    program = fixed_program(mapped, weights, load_chip("loihi2"), scales(Scheme("batch", clock=4)))
+    whole, first, second = (Machine([program, program]) for _ in range(3))
+    for n in range(40):
+        shown = np.stack([stream.inputs[n], stream.inputs[39 - n]]), np.repeat(stream.sign[n : n + 1], 2)
+        whole.present(*shown)
+        if n == 17:
+            second.restore({name: array.copy() for name, array in first.arrays().items()})
+        (first if n < 17 else second).present(*shown)
+    for name in whole.weights:
+        assert np.array_equal(whole.weights[name], second.weights[name])
+        assert np.array_equal(whole.tags[name], second.tags[name])
+    started = Machine([program, program])
+    assert all((whole.weights[name] != started.weights[name]).any() for name in ("a.w_ff", "b.w_pred"))
+
+
+def test_learning_side_by_side_is_learning_alone():
+    network, mapped = small()
+    pairs = [drawn(seed, network, mapped, 25) for seed in (3, 4)]
+    chip = load_chip("loihi2")
+    programs = [fixed_program(mapped, weights, chip, scales()) for weights, _ in pairs]
+    together, alone = Machine(programs), [Machine([program]) for program in programs]
+    for n in range(25):
+        sign = np.array([stream.sign[n] for _, stream in pairs])
+        together.present(np.stack([stream.inputs[n] for _, stream in pairs]), sign)
+        for number, (_, stream) in enumerate(pairs):
+            alone[number].present(stream.inputs[n : n + 1], stream.sign[n : n + 1])
+    for number in range(2):
+        for name in together.weights:
+            assert np.array_equal(together.weights[name][number], alone[number].weights[name][0])
+            assert np.array_equal(together.tags[name][number], alone[number].tags[name][0])
+
+
+def test_random_numbers_of_ones_own_round_differently():
+    network, mapped = small()
+    weights, stream = drawn(6, network, mapped, 30)
+    program = fixed_program(mapped, weights, load_chip("loihi2"), scales(Scheme("weight", keeps=False)))
+    shared, own = Machine([program]), Machine([program], mode="corrected", random=np.random.default_rng(0))
+    for n in range(30):
+        for one in (shared, own):
+            one.present(stream.inputs[n : n + 1], stream.sign[n : n + 1])
+    assert any((shared.weights[name] != own.weights[name]).any() for name in shared.weights)

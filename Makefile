@@ -9,14 +9,19 @@ STAMP := $(VENV)/.installed
 # lava-nc admits only Python 3.10 and older releases of what it imports, yet runs on newer ones: see pyproject.toml.
 LAVA := lava-nc==0.10.0
 PYTHONS := 3.10 3.11 3.12 3.13
+# Where lava-nc's metadata ends: a small environment, without torch, in which those tests of Lava run that need none.
+PYTHON310 ?= $(shell $(PYTHON) tests/agreement/interpreters.py 3.10)
+VENV310 := .venv-310
+LAVA_SIDE := brian2 hypothesis nir numpy pint pydantic pytest pytest-timeout safetensors scipy threadpoolctl tomli tqdm
+LAVA_TESTS = $(filter-out %_unrolled.py,$(wildcard tests/agreement/test_lava_*.py))
 RESOLVER := .venv-uv
 COMPILE := $(RESOLVER)/bin/uv pip compile --quiet --no-python-downloads --no-build --extra all --extra dev pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow format resolve lock wheel clean
+.PHONY: help install run test test-slow test-lava-310 format resolve lock wheel clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 install: $(STAMP)  ## make .venv with everything in it, Lava included
 
@@ -49,6 +54,19 @@ test: $(STAMP)  ## check style and types, run the quick tests
 test-slow: $(STAMP)  ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+test-lava-310:  ## run the tests of Lava on Python 3.10, in an environment of their own
+	@if [ -z "$(PYTHON310)" ]; then \
+	  echo "skipped: no Python 3.10 found; name one with: make test-lava-310 PYTHON310=/path/to/python3.10"; \
+	else \
+	  $(MAKE) --no-print-directory $(VENV310)/.installed PYTHON310="$(PYTHON310)" && \
+	  PYTHONPATH=. $(VENV310)/bin/python -m pytest $(LAVA_TESTS) $(ARGS); \
+	fi
+
+$(VENV310)/.installed: pyproject.toml constraints.txt
+	$(PYTHON310) -m venv $(VENV310)
+	$(VENV310)/bin/python -m pip install --disable-pip-version-check -c constraints.txt $(LAVA_SIDE) '$(LAVA)'
+	@touch $@
+
 format: $(STAMP)  ## sort the imports and format the code
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
@@ -70,5 +88,5 @@ wheel: $(STAMP)  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean:  ## remove .venv, caches and what was built; runs/ stays
-	rm -rf $(VENV) $(RESOLVER) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV310) $(RESOLVER) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find neuroclapp tests -name __pycache__ -type d -prune -exec rm -rf {} +

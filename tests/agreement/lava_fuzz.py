@@ -2,8 +2,8 @@
 
     PYTHONPATH=tests python -m agreement.lava_fuzz [--networks 1024] [--steps 40] [--first 0]
 
-Networks are run in Lava ``PACK`` at a time. What `agreement.fixed_networks.NAMES` lists is compared after every
-step. Ends with exit status 1 if a number differs, and names the network.
+Networks are run in Lava ``PACK`` at a time. What `agreement.fixed_networks.NAMES` lists is compared after
+every step. Ends with exit status 1 if a number differs, and names the network.
 """
 
 from __future__ import annotations

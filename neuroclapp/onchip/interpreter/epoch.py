@@ -39,15 +39,6 @@ class Program:
         seen = {name: tuple(sorted(names)) for name, names in found.items()}
         return cls(targets(rule, words, mode, sign), seen, words)
 
-    @classmethod
-    def without_clock(cls, rule: Rule, words: Words, mode: Mode, sign: Sign) -> Program:
-        """Return the program of an epoch in which uk does not hold."""
-        kept = {
-            name: tuple(one for one in terms if one.dependency[0] != "u")
-            for name, terms in rule.series().items()
-        }
-        return cls.of(Rule(**kept), words, mode, sign) if any(kept.values()) else cls((), {}, words)
-
     @cached_property
     def by_column(self) -> bool:
         """Whether only the synapses of presynaptic neurons that spiked can change."""

@@ -27,6 +27,9 @@ Integers = NDArray[np.signedinteger[Any]]
 Placed = Mapping[str, Mapping[str, Integers]]
 
 
+_LARGE = 2048
+
+
 @dataclass(frozen=True)
 class Factor:
     """``clip(name + constant, low, high)``; with ``sign`` the sign of that sum, -1, 0 or 1."""
@@ -74,11 +77,9 @@ def accumulate(summed: Integers, ready: tuple[Step, ...], placed: Placed, words:
         addend = _addend(step, placed[step.dependency])
         if addend is not None:
             if step.clipped:
-                np.maximum(addend, least, out=addend)
-                np.minimum(addend, most, out=addend)
+                confine(addend, least, most)
             np.add(summed, addend, out=summed, casting="same_kind")
-        np.maximum(summed, least, out=summed)
-        np.minimum(summed, most, out=summed)
+        confine(summed, least, most)
 
 
 def change(step: Step, placed: Placed, fraction: int, upwards: Any, words: Words) -> Integers | None:
@@ -94,15 +95,34 @@ def change(step: Step, placed: Placed, fraction: int, upwards: Any, words: Words
     product = _product(step, placed[step.dependency])
     if product is None:
         return None
-    if not isinstance(upwards, int):
-        upwards = upwards.astype(step.dtype)
-    product = product + (step.half + (upwards >> step.left << step.shift))
+    if isinstance(upwards, int):
+        product += step.half + (upwards >> step.left << step.shift)
+    else:
+        shifted = upwards.astype(step.dtype, copy=False) >> step.left
+        shifted <<= step.shift
+        shifted += step.half
+        whole = np.broadcast(product, shifted).shape == product.shape
+        product = np.add(product, shifted, out=product if whole else None)
     product >>= step.shift + fraction - step.left
-    if step.clipped:
-        most = 2**words.accumulator - 1
+    most = 2**words.accumulator - 1
+    if step.clipped and product.size and _reaches(product, most >> fraction):
         np.maximum(product, -most - 2 + upwards >> fraction, out=product)
         np.minimum(product, most + upwards >> fraction, out=product)
     return product
+
+
+def _reaches(array: Integers, size: int) -> bool:
+    return bool(array.max() >= size or array.min() <= -size)
+
+
+def confine(array: Integers, low: int, high: int) -> None:
+    """Clip an array in place; a large one is looked through first, which is far cheaper than clipping it."""
+    if array.size > _LARGE:
+        if array.min() < low or array.max() > high:
+            np.clip(array, low, high, out=array)
+    else:
+        np.maximum(array, low, out=array)
+        np.minimum(array, high, out=array)
 
 
 def _addend(step: Step, values: Mapping[str, Integers]) -> Integers | None:

@@ -101,7 +101,8 @@ class PlasticDense:
     @cached_property
     def _rest(self) -> Program:
         """What is left of an epoch in which uk does not hold."""
-        return Program.without_clock(self.learning.rule, self.words, self.mode, self.sign)
+        rule = self.learning.rule.without_clock()
+        return Program.of(rule, self.words, self.mode, self.sign) if rule else Program((), {}, self.words)
 
     @cached_property
     def _needs_y(self) -> bool:
@@ -190,9 +191,8 @@ class PlasticDense:
         holds = number % learning.rule.period == 0
         random = numbers.synapses(number)
         state.settled = self._full.settled(state)
-        # With a generator for each synapse all are drawn, so that its numbers do not depend on the spikes.
-        fewer = state.settled and not holds and isinstance(random, float)
-        learn(self._rest if fewer else self._full, state, Past(x, y), holds, random)
+        program = self._rest if state.settled and not holds else self._full
+        learn(program, state, Past(x, y), holds, random)
         state.settled = True
         state.x = x[-1]
         if not learning.written:

@@ -12,6 +12,7 @@ All rules read w, d and t as they were before the epoch. What ``random`` is deci
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -23,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import InputError
 from .. import series
 from ..series import POST_TRACES, PRE_TRACES, Term
-from .integers import Integers, Placed, Step, accumulate, change, steps
+from .integers import Integers, Placed, Step, accumulate, change, confine, steps
 from .words import LAVA_WORDS, Mode, Sign, Words
 
 TARGETS = ("w", "d", "t")
@@ -60,6 +61,14 @@ class Rule:
         """Return the learning epochs from one in which uk holds to the next, 2^k; 1 without a uk."""
         return next((2 ** int(one.dependency[1:]) for one in self.terms if one.dependency[0] == "u"), 1)
 
+    def without_clock(self) -> Rule | None:
+        """Return what is left where uk does not hold, None if nothing is."""
+        kept = {
+            name: tuple(one for one in terms if one.dependency[0] != "u")
+            for name, terms in self.series().items()
+        }
+        return Rule(**kept) if any(kept.values()) else None
+
     def series(self) -> dict[str, tuple[Term, ...]]:
         """Return the series that are not empty by their variable."""
         return {name: getattr(self, name) for name in TARGETS if getattr(self, name)}
@@ -91,8 +100,13 @@ def apply(
             array = array[..., :, None]
         placed[name] = array.reshape(1, 1) if array.ndim == 0 else array
     by_dependency = dict.fromkeys(("x0", "y0", "u"), placed)
-    changed = {}
-    for one in targets(rule, words, mode, sign):
+    changed: dict[str, Integers] = {}
+    live = targets(rule, words, mode, sign)
+    if not np.count_nonzero(placed["u"]) and all(one.settled(placed[one.name]) for one in live):
+        rest = rule.without_clock()
+        changed = {one.name: placed[one.name] for one in live}
+        live = targets(rest, words, mode, sign) if rest else ()
+    for one in live:
         before = placed[one.name]
         upwards = ceilings(random, one.fraction, before.shape)
         changed[one.name] = one.learned(before, by_dependency, upwards, words)
@@ -121,21 +135,20 @@ class Target:
             np.minimum(summed, 0, out=summed)
         summed += upwards
         summed >>= self.fraction
-        np.maximum(summed, self.low, out=summed)
-        np.minimum(summed, self.high, out=summed)
+        confine(summed, self.low, self.high)
         return summed
 
     def _changed(self, before: Integers, placed: Placed, upwards: Any, words: Words) -> Integers:
         """Do the same where one product is all there is."""
         by = change(self.steps[0], placed, self.fraction, upwards, words)
-        changed = (
-            before.copy("K") if by is None else np.add(before, by, dtype=before.dtype, casting="same_kind")
-        )
-        low, high = self.low, self.high
-        if self.name == "t":
-            low = np.maximum(low, -(2**words.accumulator) - 1 + upwards >> self.fraction)
-        np.maximum(changed, low, out=changed)
-        np.minimum(changed, high, out=changed)
+        if by is None:
+            changed = before.copy("K")
+        else:
+            fits = by.shape == before.shape and by.dtype == before.dtype
+            changed = np.add(before, by, out=by if fits else None, dtype=before.dtype, casting="same_kind")
+        confine(changed, self.low, self.high)
+        if self.name == "t":  # the accumulator's lowest value, of which only tags see what rounding makes
+            np.maximum(changed, -(2**words.accumulator) - 1 + upwards >> self.fraction, out=changed)
         return changed
 
     @cached_property
@@ -175,24 +188,23 @@ def targets(rule: Rule, words: Words, mode: Mode, sign: Sign) -> tuple[Target, .
 def ceilings(random: Random, fraction: int, shape: tuple[int, ...]) -> Any:
     """Return what to add before ``>> fraction``, so that a number below the fraction rounds up.
 
-    A fraction f / 2^n goes up where random < f / 2^n, which is f >= floor(2^n random) + 1.
+    A fraction f / 2^n goes up where random < f / 2^n, which is f >= floor(2^n random) + 1. A generator's bits
+    are taken as they come.
     """
     unity = 1 << fraction
-    if isinstance(random, np.random.Generator):
-        drawn: Any = random.integers(0, unity, size=shape, dtype=_narrow(unity))
-    elif isinstance(random, Sequence):
-        if len(shape) != 3 or len(random) != shape[0]:
-            raise InputError("random", "generators", len(random), f"one for each network of {shape}")
-        drawn = np.stack([one.integers(0, unity, size=shape[1:], dtype=_narrow(unity)) for one in random])
-    elif isinstance(random, float):
+    if isinstance(random, (int, float)):
         return unity - 1 - int(random * unity)
-    else:
-        drawn = np.floor(np.asarray(random, dtype=np.float64) * unity)
-    return unity - 1 - drawn.astype(np.int32)
-
-
-def _narrow(unity: int) -> type[np.unsignedinteger[Any]]:
-    return np.uint8 if unity <= 256 else np.uint16
+    if isinstance(random, np.ndarray):
+        return unity - 1 - np.floor(random * unity).astype(np.int32)
+    generators = [random] if isinstance(random, np.random.Generator) else random
+    if len(generators) > 1 and (len(shape) != 3 or len(generators) != shape[0]):
+        raise InputError("random", "generators", len(generators), f"one for each network of {shape}")
+    width = np.dtype("u1" if fraction <= 8 else "<u2")
+    size = math.prod(shape) // len(generators) * width.itemsize
+    drawn = np.frombuffer(b"".join(one.bytes(size) for one in generators), width).reshape(shape)
+    found = drawn.astype(np.int32)
+    found &= unity - 1
+    return found
 
 
 def _integers(name: str, value: ArrayLike) -> Integers:

@@ -2,6 +2,9 @@
 
 At every presentation both worlds hold the weights that the spiking run recorded. The spiking side is the
 weight change that happened; the rate side is computed from inputs and weights alone, by the rate rule.
+
+Changes are rebuilt from recorded counts and gates, which takes dendrites that hold all their charge. While
+simulations learn, `neuroclapp.analysis.watching` sees the changes themselves, whatever made them.
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import InputError
 from ..network import Network
 from ..plasticity import Gate, Target, clapp, third_factor
 from ..presentations import Presentations
 from ..rate.layer import Activity, Pair, changes, compare, predict, respond
 from ..spiking.populations import Populations
 from ..spiking.state import Record, scores
+from ..spiking.variants import Plateau
 from ..weights import Weights
 from .measures import cosine, gate_figures
 
@@ -58,12 +63,22 @@ class _Before(NamedTuple):
 class Comparison:
     """Walks through a spiking run, presentation by presentation, with the rate rule beside it.
 
-    ``shuffle`` draws the floor: the same changes under gates shuffled among the presentations.
+    ``shuffle`` draws the floor: the same changes under gates shuffled among the presentations. Raises
+    InputError where counts and gates do not determine the changes.
     """
 
     def __init__(
         self, network: Network, populations: Populations, weights: Weights, shuffle: np.random.Generator
     ) -> None:
+        if not isinstance(populations.dendrite, Plateau):
+            raise InputError(
+                network.title,
+                "spiking.dendrite",
+                populations.dendrite.kind,
+                "counts tell the changes only where dendrites are plateaus; watch the simulation instead",
+            )
+        if populations.plasticity.context != "own":
+            raise InputError(network.title, "context", "top", "must be 'own' where changes are rebuilt")
         self.populations, self.plasticity, self.shuffle = populations, clapp(network.prediction), shuffle
         self.names = [layer.name for layer in network.layers]
         self.weights = [_of_layer(weights, name) for name in self.names]

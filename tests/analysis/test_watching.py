@@ -7,6 +7,7 @@ from agreement.small_spiking import VALUES, initial, network, spiking_network, s
 
 from neuroclapp.analysis.agreement import Comparison
 from neuroclapp.analysis.watching import Watch
+from neuroclapp.errors import InputError
 from neuroclapp.plasticity import Control
 from neuroclapp.spiking.drawn import draw
 from neuroclapp.spiking.engine import Engine, Simulation
@@ -68,6 +69,13 @@ def test_watching_finds_what_a_walk_through_the_record_finds(feedback):
                 np.testing.assert_allclose(ours, figure, rtol=0, atol=2e-5, err_msg=f"{name} {key}")
         counts = [layer.count.mean() for layer in stretches[number].record.layers]
         assert found["spikes"] == pytest.approx(counts)
+
+
+@pytest.mark.parametrize("value", ["decaying", "all"])
+def test_a_walk_is_refused_where_counts_do_not_tell_the_changes(value):
+    net = network()
+    with pytest.raises(InputError, match="decaying"):
+        Comparison(net, spiking_network(net, VALUES[value]), initial(net), np.random.default_rng(0))
 
 
 def test_the_spiking_side_is_the_change_that_happened():

@@ -6,6 +6,7 @@ files in the run's directory. So that directory must lie on a file system that a
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import time
@@ -110,7 +111,13 @@ def cluster(
             "Dask", "run jobs on a cluster", 'pip install "neuroclapp[dask]"'
         ) from error
     if scheduler is None:
-        local = LocalCluster(n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None)
+        local = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address=None,
+            silence_logs=logging.ERROR,
+        )
         with local, Client(local) as client:
             yield Cluster(client, folder)
         return

@@ -6,9 +6,11 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,26 @@ from ..errors import MissingPackageError, RunError
 def brian2() -> Any:
     """Return the package, its log kept to errors; raise MissingPackageError where it is absent."""
     try:
-        import brian2
+        with _without_handler():
+            import brian2
     except ImportError as error:
         raise MissingPackageError("Brian2", "simulate spikes", 'pip install "neuroclapp[brian2]"') from error
     logging.getLogger("brian2").setLevel(logging.ERROR)
     return brian2
+
+
+@contextlib.contextmanager
+def _without_handler() -> Iterator[None]:
+    """Let Brian2 be imported outside the main thread, where it cannot set its handler of Ctrl-C."""
+    if threading.current_thread() is threading.main_thread():
+        yield
+        return
+    setting = signal.signal
+    signal.signal = lambda number, handler: None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        signal.signal = setting
 
 
 class Program:

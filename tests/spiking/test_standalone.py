@@ -1,5 +1,7 @@
-"""Brian2's C++ programs: how long they may run."""
+"""Brian2 and its C++ programs: where they may be imported, how long they may run."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -32,3 +34,21 @@ def test_a_stretch_too_long_for_the_clocks_is_refused(tmp_path):
     with pytest.raises(InputError, match="stretch = 2000: must be at most 611"):
         CompiledNetwork(made, 2000, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+IN_A_THREAD = """
+import signal, threading
+from neuroclapp.spiking.standalone import brian2
+found, before = [], (signal.signal, signal.getsignal(signal.SIGINT))
+thread = threading.Thread(target=lambda: found.append(brian2().__version__))
+thread.start()
+thread.join()
+print(len(found), (signal.signal, signal.getsignal(signal.SIGINT)) == before)
+"""
+
+
+def test_brian2_is_imported_outside_the_main_thread_too():
+    """As in a worker on a cluster; whoever handles Ctrl-C there goes on doing so."""
+    pytest.importorskip("brian2")
+    done = subprocess.run([sys.executable, "-c", IN_A_THREAD], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "True"]

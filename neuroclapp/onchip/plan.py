@@ -17,8 +17,9 @@ from .clock import Clock
 from .demand import Demand, Wiring, demand
 from .export import EPOCH
 from .plan_case import Case, Coding, Mode
+from .plan_cores import limits
 from .plan_cost import Activity, Energies, Operations, Traffic
-from .plan_placement import Placement, fewest_cores, limits, place
+from .plan_placement import Placement, fewest_cores, place
 from .plan_search import would_fit
 from .plan_terms import lacks_relays, terms
 from .plan_wiring import Pooling, Refused, Unrolled

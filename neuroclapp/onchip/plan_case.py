@@ -9,7 +9,8 @@ from typing import Literal
 from ..network import Network
 from ..spiking.populations import Modulator, Timing
 from .chip import Chip
-from .plan_wiring import Pooling, Unrolled, unroll, unroll_learning
+from .plan_learning import unroll_learning
+from .plan_wiring import Pooling, Unrolled, unroll
 
 Mode = Literal["inference", "learning"]
 

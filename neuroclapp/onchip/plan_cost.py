@@ -19,7 +19,8 @@ import numpy as np
 
 from .chip import Chip
 from .demand import Population, Projection, Wiring
-from .plan_placement import Core, Placement
+from .plan_cores import Core
+from .plan_placement import Placement
 
 #: Learn windows of a presentation, in each of which a presynaptic unit replays one count.
 REPLAYS = 2

@@ -24,38 +24,11 @@ import numpy as np
 
 from .chip import Chip
 from .demand import Indices, Population, Projection, Wiring, neurons_of
+from .plan_cores import Core, alone, broken, core, limits, reached, refuse
 from .plan_wiring import Refused
 
 #: Rounds until a placement must have settled.
 ROUNDS = 32
-
-
-@dataclass(frozen=True)
-class Core:
-    """Neurons ``first`` .. ``end - 1`` of a population, and what they take of a core."""
-
-    population: Population
-    first: int
-    end: int
-    compartments: int
-    lists: int
-    bits: int
-    synapses: int
-    edges: int
-
-    @property
-    def neurons(self) -> int:
-        return self.end - self.first
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A core's limit: its name in `Core`, what a chip's file calls it, and how much a core holds."""
-
-    use: str
-    key: str
-    unit: str
-    held: int | None
 
 
 @dataclass(frozen=True)
@@ -71,118 +44,32 @@ class Placement:
         return int(self.chips[-1]) + 1 if len(self.chips) else 0
 
     def of(self, population: Population) -> list[Core]:
-        return [core for core in self.cores if core.population == population]
-
-
-def limits(chip: Chip) -> tuple[Limit, ...]:
-    """Return a core's limits; ``held`` is None where no source states one."""
-    stated = chip.limits
-    share = None
-    if stated.synapses is not None and stated.cores is not None:
-        share = stated.synapses // stated.cores
-    memory = stated.synaptic_memory_per_core
-    return (
-        Limit("compartments", "limits.neurons_per_core", "neurons", stated.neurons_per_core),
-        Limit("lists", "limits.fan_in", "lists of synapses", stated.fan_in),
-        Limit(
-            "bits",
-            "limits.synaptic_memory_per_core",
-            "bits of synaptic memory",
-            None if memory is None else round(8 * memory),
-        ),
-        Limit("synapses", "limits.synapses / limits.cores", "synapses", share),
-        Limit("edges", "limits.fan_out", "pairs of neuron and core", stated.fan_out),
-    )
-
-
-def list_bits(chip: Chip, lengths: Indices, neurons: int, skips: bool) -> Indices:
-    """Return the bits of lists of ``lengths`` synapses on a core of ``neurons``; ``skips`` some of them.
-
-    Where no source says how synapses lie in memory, it is that of the weights alone.
-    """
-    layout = chip.synapses
-    if layout is None:
-        return lengths * (chip.widths.weight or 0)
-    weight = layout.weight
-    if skips:
-        needed = math.ceil(math.log2(neurons)) if neurons > 1 else 0
-        weight += next((bits for bits in layout.index if bits >= needed), layout.index[-1])
-    full, rest = np.divmod(lengths, layout.block)
-
-    def words(synapses: Indices) -> Indices:
-        return -(-(synapses * weight + layout.header) // layout.word) * layout.word
-
-    return full * words(np.full_like(lengths, layout.block)) + np.where(rest > 0, words(rest), 0)
-
-
-@dataclass(frozen=True)
-class _Load:
-    lists: int
-    bits: int
-    synapses: int
-
-
-def load(chip: Chip, into: tuple[Projection, ...], population: Population, first: int, end: int) -> _Load:
-    """Return what neurons ``first`` .. ``end - 1`` of a population take of a core's lists and memory."""
-    units = population.units
-    low, high = first // units, (end - 1) // units + 1
-    held = np.full(high - low, units, np.int64)
-    held[0] -= first - low * units
-    held[-1] -= high * units - end
-    lists = bits = synapses = 0
-    for one in into:
-        start = one.window.start
-        heard = one.window.pre[start[low] : start[high]]
-        neurons = np.repeat(held, np.diff(start[low : high + 1]))
-        if not len(heard):
-            continue
-        if one.full:
-            lowest = int(heard.min())
-            lengths = np.bincount(heard - lowest, neurons).astype(np.int64)
-            lengths = lengths[lengths > 0]
-            many = np.full_like(lengths, one.sources)
-        else:
-            many = np.minimum(one.sources, neurons * one.heard)
-            lengths = -(-neurons * one.heard // many)
-        skips = not (one.full and bool((lengths == end - first).all()))
-        lists += int(many.sum())
-        bits += int((many * list_bits(chip, lengths, end - first, skips)).sum())
-        synapses += int(neurons.sum()) * one.heard
-    return _Load(lists, bits, synapses)
-
-
-def reached(one: Projection, cores: list[Core]) -> Indices:
-    """Return to how many cores (at most) each presynaptic position's neurons send, (positions,)."""
-    count = np.zeros(one.pre.positions, np.int64)
-    units = one.post.units
-    for core in cores:
-        start = one.window.start
-        low, high = core.first // units, (core.end - 1) // units + 1
-        count[np.unique(one.window.pre[start[low] : start[high]])] += 1
-    if not one.full:
-        count = np.minimum(count, -(-one.heard * units // one.sources))
-    return count
+        return [one for one in self.cores if one.population == population]
 
 
 def place(wiring: Wiring, chip: Chip) -> Placement:
-    """Place every population; what fits no core is refused by name."""
+    """Place every population; where a neuron fits no core, it is refused by name and nothing is placed."""
+    refused = alone(wiring, chip)
     known: dict[str, list[Core]] = {}
+    recurrent = any(_backwards(wiring, one) for one in wiring.projections)
     for _ in range(ROUNDS):
         placed: dict[str, list[Core]] = {}
-        refused: list[Refused] = []
-        for population in reversed(wiring.populations):
-            cores = _place(wiring, chip, population, {**known, **placed}, refused)
-            placed[population.name] = cores
-        recurrent = any(_backwards(wiring, one) for one in wiring.projections)
+        for population in reversed(wiring.populations) if not refused else ():
+            found = _place(wiring, chip, population, {**known, **placed})
+            if isinstance(found, Refused):
+                refused = (found,)
+                break
+            placed[population.name] = found
         if refused or not recurrent or placed == known:
             break
         known = placed
     else:
-        refused.append(
-            Refused("all", "fan_out", f"no placement stayed in {ROUNDS} rounds", "fewer or narrower layers")
-        )
-    cores = [core for population in wiring.populations for core in placed.get(population.name, [])]
-    return Placement(tuple(cores), _chips(cores, chip), tuple(refused))
+        said = f"no placement stayed as it was in {ROUNDS} rounds"
+        refused = (Refused("all layers", "limits.fan_out", said, ""),)
+    if refused:
+        return Placement((), np.zeros(0, np.int64), refused)
+    cores = [one for population in wiring.populations for one in placed[population.name]]
+    return Placement(tuple(cores), _chips(cores, chip), ())
 
 
 def _backwards(wiring: Wiring, one: Projection) -> bool:
@@ -191,88 +78,44 @@ def _backwards(wiring: Wiring, one: Projection) -> bool:
 
 
 def _place(
-    wiring: Wiring,
-    chip: Chip,
-    population: Population,
-    known: Mapping[str, list[Core]],
-    refused: list[Refused],
-) -> list[Core]:
+    wiring: Wiring, chip: Chip, population: Population, known: Mapping[str, list[Core]]
+) -> list[Core] | Refused:
     into = wiring.into(population)
     sends = np.zeros(population.positions, np.int64)
     for one in wiring.out_of(population):
         sends += reached(one, known[one.post.name]) if one.post.name in known else 1
     ends = np.concatenate([[0], np.cumsum(sends * population.units)])
-    table, compartments = limits(chip), chip.neurons.compartments
+    table = limits(chip)
 
     def edges_before(neuron: int) -> int:
         position, unit = divmod(neuron, population.units)
         return int(ends[position]) + (unit * int(sends[position]) if unit else 0)
 
-    def core(first: int, end: int) -> Core:
-        held = load(chip, into, population, first, end)
-        edges = edges_before(end) - edges_before(first)
-        taken = (end - first) * compartments
-        return Core(population, first, end, taken, held.lists, held.bits, held.synapses, edges)
-
-    def broken(made: Core) -> Limit | None:
-        return next(
-            (limit for limit in table if limit.held is not None and getattr(made, limit.use) > limit.held),
-            None,
-        )
+    def made_of(first: int, end: int) -> Core:
+        return core(chip, into, population, first, end, edges_before(end) - edges_before(first))
 
     cores: list[Core] = []
-    first = 0
-    guess = 1
+    first, guess = 0, 1
     while first < population.neurons:
         left = population.neurons - first
-        alone = core(first, first + 1)
-        limit = broken(alone)
+        best = made_of(first, first + 1)
+        limit = broken(best, table)
         if limit is not None:
-            hears = sum((one.fan_in for one in into), np.zeros(population.positions, np.int64))
-            most = int(hears.argmax()) * population.units
-            worst = core(most, most + 1)
-            refused.append(_refuse(wiring, worst if broken(worst) == limit else alone, limit))
-            return cores
+            return refuse(into, best, limit)
         # The largest number of neurons that keeps the limits: doubling from the last core's, then halving.
-        good, bad, best = 1, left + 1, alone
-        size = min(guess, left)
+        good, bad, size = 1, left + 1, min(guess, left)
         while bad - good > 1:
             size = min(max(size, good + 1), bad - 1)
-            made = core(first, first + size)
-            if broken(made) is None:
+            made = made_of(first, first + size)
+            if broken(made, table) is None:
                 good, best = size, made
                 size = 2 * size if bad > left else (good + bad) // 2
             else:
                 bad = size
                 size = (good + bad) // 2
         cores.append(best)
-        first += good
-        guess = good
+        first, guess = first + good, good
     return cores
-
-
-def _refuse(wiring: Wiring, alone: Core, limit: Limit) -> Refused:
-    """Say why one neuron alone is more than a core holds."""
-    population = alone.population
-    position = alone.first // population.units
-    heard = [(one, int(one.fan_in[position])) for one in wiring.into(population)]
-    needed = getattr(alone, limit.use)
-    if limit.use == "edges":
-        return Refused(
-            population.layer,
-            population.name,
-            f"one neuron sends to {needed} cores, a core has {limit.held} ({limit.key})",
-            "fewer units in the layer above",
-        )
-    one, most = max(heard, key=lambda pair: pair[1])
-    places = int(np.diff(one.window.start)[position])
-    said = f"{places} positions x {one.heard} = {most}" if places > 1 else f"{most}"
-    return Refused(
-        population.layer,
-        one.name,
-        f"fan-in {said} of one neuron takes {needed} {limit.unit}, a core has {limit.held} ({limit.key})",
-        "a smaller --width",
-    )
 
 
 def _chips(cores: list[Core], chip: Chip) -> Indices:
@@ -280,15 +123,15 @@ def _chips(cores: list[Core], chip: Chip) -> Indices:
     stated, neurons = chip.limits, neurons_of(chip)
     found = np.zeros(len(cores), np.int64)
     current = used = somata = synapses = 0
-    for index, core in enumerate(cores):
+    for index, each in enumerate(cores):
         over = (
             (stated.cores is not None and used + 1 > stated.cores)
-            or (neurons is not None and somata + core.compartments > neurons)
-            or (stated.synapses is not None and synapses + core.synapses > stated.synapses)
+            or (neurons is not None and somata + each.compartments > neurons)
+            or (stated.synapses is not None and synapses + each.synapses > stated.synapses)
         )
         if over:
             current, used, somata, synapses = current + 1, 0, 0, 0
-        used, somata, synapses = used + 1, somata + core.compartments, synapses + core.synapses
+        used, somata, synapses = used + 1, somata + each.compartments, synapses + each.synapses
         found[index] = current
     return found
 

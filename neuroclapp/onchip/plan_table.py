@@ -9,7 +9,7 @@ import numpy as np
 
 from .demand import Population
 from .plan import Plan
-from .plan_placement import limits
+from .plan_cores import Core, limits
 
 
 def text(plan: Plan) -> str:
@@ -38,14 +38,14 @@ def table(plan: Plan) -> dict[str, Any]:
         "chip": plan.chip.name,
         "mode": plan.mode,
         "fits": plan.fits,
-        "chips": placement.chips_needed,
-        "cores": len(placement.cores),
+        "chips": None if placement.refused else placement.chips_needed,
+        "cores": None if placement.refused else len(placement.cores),
         "fewest_cores": plan.fewest_cores,
         "neurons": counted and counted.neurons,
         "synapses": counted and counted.synapses,
         "fan_in": counted and counted.fan_in,
         "weights": plan.weights,
-        "synaptic_memory_bits": sum(core.bits for core in placement.cores),
+        "synaptic_memory_bits": _memory(plan, placement.cores),
         "populations": [_row(plan, one) for one in plan.wiring.populations],
         "steps": plan.steps,
         "seconds": plan.seconds,
@@ -82,8 +82,8 @@ def _row(plan: Plan, one: Population) -> dict[str, Any]:
         "neurons": one.neurons,
         "synapses": sum(projection.synapses for projection in into),
         "fan_in": int(heard.max()),
-        "synaptic_memory_bits": sum(core.bits for core in cores),
-        "cores": len(cores),
+        "synaptic_memory_bits": _memory(plan, cores),
+        "cores": None if plan.placement.refused else len(cores),
         "fullest": None,
     }
     full = [
@@ -137,7 +137,7 @@ def _table(plan: Plan) -> list[str]:
                 _count(row["synapses"]),
                 _count(row["fan_in"]),
                 _bytes(row["synaptic_memory_bits"]),
-                _count(row["cores"]),
+                "" if row["cores"] is None else _count(row["cores"]),
                 "" if full is None else f"{full['of']} {100 * full['part']:.0f} %",
                 f"{row['messages']:.3g}",
                 _large(row["synaptic_operations"]),
@@ -146,19 +146,19 @@ def _table(plan: Plan) -> list[str]:
     cores = plan.placement.cores
     total = ("all", _count(plan.demand.neurons), _count(plan.demand.synapses), _count(plan.demand.fan_in))
     operations = "" if plan.operations is None else _large(plan.operations.synaptic_operations)
-    bits = sum(core.bits for core in cores)
-    rows.append((*total, _bytes(bits), _count(len(cores)), "", "", operations))
+    number = "" if plan.placement.refused else _count(len(cores))
+    rows.append((*total, _bytes(_memory(plan, cores)), number, "", "", operations))
     widths = [max(len(cells[column]) for cells in rows) for column in range(len(head))]
     lines = []
     for cells in rows:
         right = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
         lines.append("  ".join(("  " + cells[0].ljust(widths[0]), *right)).rstrip())
-    needed = plan.placement.chips_needed
-    partly = ", without what fits no core" if plan.placement.refused else ""
-    lines.append(
-        f"{_count(len(cores))} cores on {needed} chip{'' if needed == 1 else 's'}{partly}; "
-        f"no placement takes fewer than {_count(plan.fewest_cores)} cores"
-    )
+    fewest = f"no placement takes fewer than {_count(plan.fewest_cores)} cores"
+    if plan.placement.refused:
+        lines.append(f"not placed, as some neurons fit no core; {fewest}")
+    else:
+        needed = plan.placement.chips_needed
+        lines.append(f"{_count(len(cores))} cores on {needed} chip{'' if needed == 1 else 's'}; {fewest}")
     if plan.mode == "inference" and any(one.positions > 1 for one in plan.wiring.populations):
         lines.append(f"{_count(plan.weights)} weights and biases are written out as these synapses")
     return lines
@@ -215,13 +215,20 @@ def _large(number: float) -> str:
     return f"{number:.0f}" if number < 1e4 else f"{number:.3g}"
 
 
-def _bytes(bits: int) -> str:
+def _memory(plan: Plan, cores: Sequence[Core]) -> int | None:
+    """Return the bits of synaptic memory of cores, None where nothing is placed."""
+    return None if plan.placement.refused else sum(core.bits for core in cores)
+
+
+def _bytes(bits: int | None) -> str:
+    if bits is None:
+        return ""
     size = bits / 8 / 1024
     return f"{size:.1f} KiB" if size < 1024 else f"{size / 1024:.1f} MiB"
 
 
 def _joules(energy: float) -> str:
-    for unit, scale in (("mJ", 1e-3), ("uJ", 1e-6), ("nJ", 1e-9)):
+    for unit, scale in (("J", 1.0), ("mJ", 1e-3), ("uJ", 1e-6), ("nJ", 1e-9)):
         if energy >= scale:
             return f"{energy / scale:.3g} {unit}"
     return f"{energy / 1e-12:.3g} pJ"

@@ -22,9 +22,8 @@ from typing import Literal
 import numpy as np
 
 from ..network import Layer, Network
-from ..plasticity import clapp
-from .demand import Indices, Population, Projection, Window, Wiring, learning_layer, project
-from .products import rules
+from .demand import Population, Projection, Window, Wiring, project
+from .plan_windows import through, windows
 
 Pooling = Literal["relay", "mean"]
 #: Neurons that stand for a value of either sign.
@@ -85,7 +84,7 @@ class _Builder:
     def hear(self, name: str, below: _Below, post: Population, window: Window) -> None:
         """Add synapses from all channels at the positions of ``window``, those of ``below.grid``."""
         if below.merged is not None:
-            window = _through(window, below.merged)
+            window = through(window, below.merged)
         units = below.population.units
         self.projections.append(Projection(name, below.population, post, window, units, units))
 
@@ -130,47 +129,6 @@ def unroll(network: Network, per_unit: int = 1, pooling: Pooling = "relay") -> U
     )
 
 
-def unroll_learning(network: Network, modulators: int, listened: int) -> Unrolled:
-    """Return what learning needs: the populations of dense layers, or what keeps a layer from learning."""
-    refused = [_unlearnable(layer) for layer in network.scaled_layers if layer.kind != "dense"]
-    names = [layer.name for layer in network.scaled_layers]
-    if any(len(module.layers) > 1 for module in network.split()):
-        first = next(module for module in network.split() if len(module.layers) > 1)
-        refused.append(
-            Refused(
-                " + ".join(layer.name for layer in first.layers),
-                "a module of several layers",
-                "its lower layers learn from a gradient through those above, which no local rule has",
-                f"modules = {[1] * len(names)}: every layer a module of its own",
-            )
-        )
-    if network.prediction.gate == "separate":
-        refused.append(
-            Refused(
-                names[0],
-                "prediction.gate = 'separate'",
-                "a layer has one modulator, which releases one gamma",
-                "gate = 'shared'",
-            )
-        )
-    if refused:
-        return Unrolled(Wiring((), ()), tuple(refused), 0, ())
-    below = source = Population("input", "input", "input", prod(network.input))
-    populations, projections = [source], list[Projection]()
-    plastic = [
-        (rule.target, len(rule.products))
-        for rule in rules(clapp(network.prediction))
-        if rule.target != "bias"
-    ]
-    for layer in network.scaled_layers:
-        soma = Population(layer.name, layer.name, "soma", layer.units)
-        made = learning_layer(below, soma, plastic, modulators, min(listened, layer.units))
-        populations.extend(made.populations)
-        projections.extend(made.projections)
-        below = soma
-    return Unrolled(Wiring(tuple(populations), tuple(projections)), (), len(names), ())
-
-
 def _unmapped(layer: Layer) -> Refused:
     if layer.kind != "gru":
         why = "it hears a layer that is not mapped"
@@ -180,19 +138,6 @@ def _unmapped(layer: Layer) -> Refused:
         "gru: gates that multiply (Eqs. 15-18)",
         "a recurrent unit's gates multiply its state; no population of spikes here stands for one",
         "the layers below it alone, read out at the top convolution",
-    )
-
-
-def _unlearnable(layer: Layer) -> Refused:
-    if layer.kind == "gru":
-        term = "gru: eligibility traces of Eqs. 15-18"
-        why = "a synapse would carry a trace of its own that decays with its neuron's gate"
-        return Refused(layer.name, term, why, "e-prop off the chip")
-    return Refused(
-        layer.name,
-        f"{layer.kind}: learning a kernel",
-        "a synapse changes by what its own two neurons show; a shared kernel would change everywhere alike",
-        "kernels learned off the chip and --inference, or dense layers",
     )
 
 
@@ -283,31 +228,6 @@ _KINDS: dict[str, Callable[[_Builder, Layer, _Below], _Below]] = {
     "conv1d": _convolution1d,
     "residual": _residual,
 }
-
-
-def windows(grid: Sequence[int], kernel: int, stride: int, padding: int) -> tuple[Window, tuple[int, ...]]:
-    """Return which positions of ``grid`` each output position hears, row by row, and the output's grid.
-
-    What lies in the padding is left out.
-    """
-    sides = tuple((side + 2 * padding - kernel) // stride + 1 for side in grid)
-    heard: Indices = np.zeros((1, 1), np.int64)
-    inside = np.ones((1, 1), bool)
-    for side, places in zip(grid, sides, strict=True):
-        at = np.arange(places)[:, None] * stride - padding + np.arange(kernel)
-        fits = (at >= 0) & (at < side)
-        heard = (heard[:, None, :, None] * side + at[None, :, None, :]).reshape(len(heard) * places, -1)
-        inside = (inside[:, None, :, None] & fits[None, :, None, :]).reshape(len(heard), -1)
-    start = np.concatenate([[0], np.cumsum(inside.sum(1))]).astype(np.int64)
-    return Window(start, heard[inside]), sides
-
-
-def _through(window: Window, merged: Window) -> Window:
-    """Return the window that hears all positions that the positions of ``window`` are merged from."""
-    sizes = np.diff(merged.start)
-    pre = np.concatenate([merged.pre[merged.start[q] : merged.start[q + 1]] for q in window.pre])
-    ends = np.concatenate([[0], np.cumsum(sizes[window.pre])])
-    return Window(ends[window.start].astype(np.int64), pre)
 
 
 def _steps(layers: Sequence[Layer]) -> int:

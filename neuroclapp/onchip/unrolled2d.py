@@ -39,7 +39,7 @@ Kind = Literal["float", "integer"]
 
 #: Charges are multiples of this part of a threshold, so that float sums are exact in any order (and where a
 #: block of 2^n units is averaged, of 2^-n of it).
-GRID = 2.0**-20
+GRID = 2.0**-24
 #: Threshold of the input units in integers, and the largest weight of a matrix with both signs.
 INPUT_THRESHOLD, LARGEST = 4096, 254
 

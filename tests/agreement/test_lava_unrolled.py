@@ -34,7 +34,7 @@ LATE = {"a": 1, "b": 2, "c": 4}  # b's relays take a step of their own
 
 
 def grid(array):
-    return np.round(np.asarray(array) * 2**20) / 2**20
+    return np.round(np.asarray(array) * 2**24) / 2**24
 
 
 @pytest.fixture(scope="module")

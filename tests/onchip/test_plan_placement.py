@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from neuroclapp.network import Layer, Network, load_network
 from neuroclapp.onchip.chip import Chip, Limits, Neurons, SynapseLists, Widths, load_chip
 from neuroclapp.onchip.demand import demand
+from neuroclapp.onchip.plan_cores import limits, list_bits
 from neuroclapp.onchip.plan_cost import Activity, traffic
-from neuroclapp.onchip.plan_placement import fewest_cores, limits, list_bits, place
-from neuroclapp.onchip.plan_wiring import unroll, unroll_learning
+from neuroclapp.onchip.plan_learning import unroll_learning
+from neuroclapp.onchip.plan_placement import fewest_cores, place
+from neuroclapp.onchip.plan_wiring import unroll
 
 LOIHI1 = load_chip("loihi1")
 LISTS = SynapseLists(8, (0, 6, 7, 8), 10, 64, 64, "a source")

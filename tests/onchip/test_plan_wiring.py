@@ -11,7 +11,9 @@ from neuroclapp.network import Layer, Network, Prediction, load_network
 from neuroclapp.onchip.chip import Chip
 from neuroclapp.onchip.demand import demand, wiring
 from neuroclapp.onchip.export import program
-from neuroclapp.onchip.plan_wiring import unroll, unroll_learning, windows
+from neuroclapp.onchip.plan_learning import unroll_learning
+from neuroclapp.onchip.plan_windows import windows
+from neuroclapp.onchip.plan_wiring import unroll
 from neuroclapp.spiking.unrolled import Resolution
 from neuroclapp.spiking.unrolled import unroll as unroll_sound
 

@@ -103,7 +103,7 @@ def test_activities_of_either_sign_drive_on_and_off_units_side_by_side():
     charge = network().charge(patches)
     assert charge.shape == (1, 2 * 48)
     # quantum 0.1, 10 steps with input
-    np.testing.assert_allclose(charge[0, :4], [0.5, 0, 0, 0.25], atol=2**-20)
+    np.testing.assert_allclose(charge[0, :4], [0.5, 0, 0, 0.25], atol=2**-24)
     assert integers(network()).charge(patches)[0, :4].tolist() == [2048, 0, 0, 1024]
 
 

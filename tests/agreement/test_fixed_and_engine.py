@@ -88,7 +88,7 @@ def shown_by(fold, gamma, value, rest):
 
 
 def test_what_is_carried_and_what_is_in_the_tag_are_the_sum_of_all_products():
-    """The first layer, W and W_pred, neuron by neuron and synapse by synapse, from counts and the equations."""
+    """W and W_pred of the first layer, neuron by neuron, from counts and the equations."""
     network, mapped = small()
     weights, stream = drawn(1, network, mapped, 60)
     machine = Machine([fixed_program(mapped, weights, load_chip("loihi2"), scales())])
@@ -109,7 +109,7 @@ def test_what_is_carried_and_what_is_in_the_tag_are_the_sum_of_all_products():
                     w_ff.folds[0],
                     then.ahead * (now.charge > 0),
                     now.charge > 0,
-                    (seen.input_count + 8) >> 4,
+                    (x_now + 8) >> 4,
                 ),
                 ("a.w_ff", w_ff.folds[1], now.retro * (then.charge > 0), then.charge > 0, (x_then + 8) >> 4),
                 ("a.w_pred", w_pred.folds[0], now.count, now.count >= 0, (then.count + 4) >> 3),
@@ -131,7 +131,7 @@ def test_what_is_carried_and_what_is_in_the_tag_are_the_sum_of_all_products():
 def test_a_simulation_goes_on_from_its_arrays_to_the_same_bits():
     network, mapped = small()
     weights, stream = drawn(2, network, mapped, 40)
-    program = fixed_program(mapped, weights, load_chip("loihi2"), scales(Scheme("batch", clock=4)))
+    program = fixed_program(mapped, weights, load_chip("loihi2"), scales(Scheme("batch", every=4)))
     whole, first, second = (Machine([program, program]) for _ in range(3))
     for n in range(40):
         shown = np.stack([stream.inputs[n], stream.inputs[39 - n]]), np.repeat(stream.sign[n : n + 1], 2)

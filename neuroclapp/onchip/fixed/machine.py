@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ...plasticity import Factor
 from ..clock import WINDOWS, Clock, Window
+from ..integer import MEMBRANE_BITS
 from ..interpreter import LAVA_WORDS, Mode, Rule, Words, apply
 from .program import (
     FRACTION,
@@ -30,6 +31,8 @@ from .schemes import neutral
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
+#: The largest a membrane can be: it has 24 bits with its sign, and saturates.
+_MOST = 2 ** (MEMBRANE_BITS - 1) - 1
 #: Lava draws the numbers of every connection from this seed, whatever rng_seed says (ConnVarRandom).
 LAVA_SEED = 2
 
@@ -199,7 +202,7 @@ class Machine:
         return np.matmul(weights, count[..., None].astype(np.float64))[..., 0].astype(np.int64)
 
     def _learn(self, seen: Seen, context_input: Integers, context: list[LayerNow]) -> None:
-        """Let every layer whose gate is open learn in its two windows, and clocked rules act."""
+        """Let every layer whose gate is open learn in its two windows, and tags move into weights."""
         clock = self.program.clock
         random = self._epochs.random(clock.period // clock.epoch)
         source = self.program.input
@@ -217,20 +220,15 @@ class Machine:
             }
             for one in layer.connections:
                 name = f"{layer.soma.name}.{one.target}"
-                clocked = self._clocked(name)
-                chosen = np.arange(self.networks) if clocked else np.flatnonzero(gamma)
+                moves = one.every > 0 and (self.presentation + 1) % one.every == 0
+                chosen = np.arange(self.networks) if moves else np.flatnonzero(gamma)
                 if len(chosen):
                     units, counts = (source, pre) if one.target == "w_ff" else (layer.soma, own)
                     replays = {w: replayed(units, counts[w][chosen], self.words) for w in WINDOWS}
                     here = {factor: array[chosen] for factor, array in present.items()}
-                    self._change(name, one, chosen, replays, here, gamma[chosen], random, clocked)
+                    self._change(name, one, chosen, replays, here, gamma[chosen], random, moves)
             pre, source = own, layer.soma
         self.presentation += 1
-
-    def _clocked(self, name: str) -> list[int]:
-        """Return the epochs of this presentation, from 0 on, in which a rule's ``uk`` holds."""
-        period, done = self._rules[name].period, self.presentation * self._epochs_of_one
-        return [n for n in range(self._epochs_of_one) if period > 1 and (done + n + 1) % period == 0]
 
     def _change(
         self,
@@ -241,34 +239,42 @@ class Machine:
         here: dict[Factor, Integers],
         gamma: Integers,
         random: Array,
-        clocked: list[int],
+        moves: bool,
     ) -> None:
-        """Apply a rule in the epochs of this presentation in which it can change anything."""
+        """Apply a rule in the windows of this presentation in which it can change anything."""
         w, t = self.weights[name][chosen], self.tags[name][chosen]
         low, high = self.words.range("t")
         middle, rest = neutral(self.words), self.rest[name]
-        windows = {self.program.clock.window(w)[0] // self.program.clock.epoch: w for w in WINDOWS}
+        clock = self.program.clock
         folds = {fold.window: (number, fold) for number, fold in enumerate(one.folds)}
-        shown = {epoch for epoch, window in windows.items() if window in folds}
-        for epoch in sorted(shown | set(clocked)):
+        for window in WINDOWS:
+            now = moves and window == WINDOWS[-1]
+            if window not in folds and not now:
+                continue
             y = np.zeros((len(chosen), w.shape[1]), dtype=np.int64)
-            x1 = np.zeros((len(chosen), w.shape[2]), dtype=np.int64)
-            if epoch in shown:
-                number, fold = folds[windows[epoch]]
+            if window in folds:
+                number, fold = folds[window]
                 y, rest[number, chosen] = folded(fold, gamma, here, rest[number, chosen])
-                x1 = replays[windows[epoch]] * (gamma != 0)[:, None]
-            values = {"x0": x1 > 0, "x1": x1, "y1": middle + y, "y3": np.full_like(y, middle), "w": w, "t": t}
-            values["u"] = np.array(int(epoch in clocked))
-            numbers = float(random[epoch]) if self._random is None else self._random
+            x1 = replays[window] * (gamma != 0)[:, None]
+            y3 = np.full_like(y, middle if (now or not one.every) else 0)
+            values = {"x0": x1 > 0, "x1": x1, "y1": middle + y, "y3": y3, "w": w, "t": t}
+            shared = float(random[clock.window(window)[0] // clock.epoch])
+            numbers = shared if self._random is None else self._random
             changed = apply(self._rules[name], values, numbers, self.words, self.mode)
             w, t = changed.get("w", w), changed.get("t", t)
             self.saturated[name] += int(np.count_nonzero((t <= low) | (t >= high)))
         self.weights[name][chosen], self.tags[name][chosen] = w, t
 
 
+def input_charge(source: FixedUnits, inputs: Array, clock: Clock) -> Integers:
+    """Return the charge of input units in each step with input, for activities in rate units."""
+    charge = np.floor(inputs / (source.quantum * clock.steps_on) * INPUT_THRESHOLD + 0.5)
+    return charge.astype(np.int64)
+
+
 def input_packets(source: FixedUnits, inputs: Array, clock: Clock) -> Integers:
     """Return packets (networks, steps, inputs) of input units that integrate activities in rate units."""
-    charge = np.floor(inputs / (source.quantum * clock.steps_on) * INPUT_THRESHOLD + 0.5).astype(np.int64)
+    charge = input_charge(source, inputs, clock)
     driven = np.repeat(charge[:, None], clock.steps_on, 1)
     still = np.zeros((len(charge), clock.steps - clock.steps_on, charge.shape[1]), dtype=np.int64)
     return respond(source, np.concatenate([driven, still], 1), clock.silent)[0]
@@ -279,7 +285,7 @@ def respond(units: FixedUnits, charge: Integers, silent: int) -> tuple[Integers,
     v = np.full((len(charge), charge.shape[2]), units.threshold // 2, dtype=np.int64)
     packets = np.zeros_like(charge)
     for step in range(charge.shape[1]):
-        v += charge[:, step]
+        v = np.clip(v + charge[:, step], -_MOST, _MOST)
         if step < silent:
             packets[:, step] = n = np.minimum(np.maximum(v // units.threshold, 0), units.neurons)
             v -= n * units.threshold

@@ -80,6 +80,7 @@ class FixedConnection:
     folds: tuple[FixedFold, ...]
     weights: Integers
     tags: Integers
+    every: int = 0
 
     @property
     def step(self) -> float:

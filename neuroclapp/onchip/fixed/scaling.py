@@ -112,7 +112,8 @@ def _connection(
     folds = tuple(_fold(product, eta * gain, layer, soma, scales) for product in rule.products)
     dw, dt = rules(scheme, scale.product, scale.carry, words)
     start, tags = _start(_array(weights, name), step, scale.carry, scheme, words)
-    return FixedConnection(rule.target, scale.exponent, scale.carry, dw, dt, folds, start, tags)
+    every = scheme.every if scheme.accumulate == "batch" else 0
+    return FixedConnection(rule.target, scale.exponent, scale.carry, dw, dt, folds, start, tags, every)
 
 
 def _array(weights: Weights, name: str) -> Array:

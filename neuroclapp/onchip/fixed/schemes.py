@@ -6,10 +6,10 @@ The rate rule changes a weight by less than one of its steps at a time. What is 
 
     dw = m 2^e x0 x1 (y1-64)
 
-``batch``   the product goes into the tag, whose steps are finer; every 2^k-th epoch the tag is added to the
-weight, rounded at random, and cleared. What that rounding drops is lost.
+``batch``   the product goes into the tag, whose steps are finer; after ``every`` presentations the tag is
+added to the weight, rounded at random, and cleared: neurons then show y3. What that rounding drops is lost.
 
-    dt = m 2^e x0 x1 (y1-64) - uk t          dw = 2^-c uk t
+    dt = m 2^e x0 x1 (y1-64) - 2^-1 u0 y3 t        dw = 2^-c-1 u0 y3 t
 
 ``carry``   the product is an even number of tag steps, so that nothing is rounded; where the tag has passed
 half a weight step, one weight step is carried over and exactly that is taken from the tag. Nothing is lost.
@@ -28,9 +28,9 @@ A rule's text means what it means in Lava's fixed point: the exponents above inc
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 from pydantic.dataclasses import dataclass
 
 from ...catalog import DESCRIPTION
@@ -46,14 +46,14 @@ class Scheme:
     """One way to learn in integers.
 
     ``mantissa`` of the product, 1 or 4, in ``weight`` and ``batch``: with 4 a chip's shift drops two bits
-    fewer. ``clock``: k of ``batch``. ``pairs``: pairs of signs of ``carry``. ``keeps``: neurons keep the rest
-    of rounding a trace for the next one. ``remainder``: tags start with what rounding the initial weights
-    dropped.
+    fewer. ``every``: presentations of ``batch``. ``pairs``: pairs of signs of ``carry``. ``keeps``: neurons
+    keep the rest of rounding a trace for the next one. ``remainder``: tags start with what rounding the
+    initial weights dropped.
     """
 
     accumulate: Accumulate = "carry"
     mantissa: Literal[1, 4] = 4
-    clock: Annotated[int, Field(ge=1, le=9)] = 8
+    every: PositiveInt = 64
     pairs: PositiveInt = 2
     keeps: bool = True
     remainder: bool = True
@@ -105,18 +105,18 @@ def rules(
     learned = product(scheme, exponent, words)
     if scheme.accumulate == "weight":
         return (learned,), ()
+    half = 1 / (2 * neutral(words))
     if scheme.accumulate == "batch":
-        clock, tag = f"u{scheme.clock}", (Operand("t"),)
-        moved = Term(1, 0, clock, tag)
-        to_weight = Term(1, _exponent(moved, words, "w", 1 / carry), clock, tag)
-        return (to_weight,), (learned, Term(-1, _exponent(moved, words, "t", 1.0), clock, tag))
+        tag = (Operand("y3"), Operand("t"))
+        moved = Term(1, 0, "u0", tag)
+        to_weight = Term(1, _exponent(moved, words, "w", 2 * half / carry), "u0", tag)
+        return (to_weight,), (learned, Term(-1, _exponent(moved, words, "t", 2 * half), "u0", tag))
     signs = [
         Operand("t", side * (2 * pair + 1) * carry // 2, sign=True)
         for pair in range(scheme.pairs)
         for side in (-1, 1)
     ]
     one = Term(1, 0, "x0", (Operand("y3"), signs[0]))
-    half = 1 / (2 * neutral(words))
     up, down = _exponent(one, words, "w", half), _exponent(one, words, "t", carry * half)
     dw = tuple(Term(1, up, "x0", (Operand("y3"), sign)) for sign in signs)
     dt = tuple(Term(-1, down, "x0", (Operand("y3"), sign)) for sign in signs)

@@ -23,10 +23,11 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import MissingPackageError, RunError
+from ...errors import InputError, MissingPackageError, RunError
 from ...plasticity import Target
 from .. import nir, unrolled2d
 from ..exported import read_layers
+from ..fixed import file
 from ..integer import quantised
 from ..program import LayerProgram, checked_sign
 from .shim import INSTALL
@@ -135,8 +136,26 @@ def _learned(
     return Learned(before, after, *(result[f"{name}.{key}"] for key in kept))
 
 
+def learn_fixed(
+    folder: Path, inputs: ArrayLike, sign: ArrayLike, limit_s: float = 600, progress: Progress | None = None
+) -> dict[str, NDArray[np.int64]]:
+    """Let all layers of ``folder/fixed.json`` learn in Lava's fixed point, from rest.
+
+    ``inputs`` (presentations, inputs) and ``sign`` (presentations,) are the stream. Returns, by
+    ``LAYER/count``, ``charge``, ``apical``, ``retro`` and ``gamma``, what presentations left, and by
+    ``LAYER.TARGET/weights`` and ``tags`` what was learned, all integers.
+    """
+    program = file.read(folder)
+    inputs = np.asarray(inputs, dtype=np.float64)
+    if inputs.ndim != 2 or inputs.shape[1] != program.input.units:
+        allowed = f"must be (presentations, {program.input.units})"
+        raise InputError(folder / file.FILE, "inputs", inputs.shape, allowed)
+    arrays = {"inputs": inputs, "sign": checked_sign(sign, len(inputs))}
+    return run_job("fixed_learning", folder, arrays, {}, limit_s, progress)
+
+
 def run_job(
-    kind: Literal["inference", "learning", "unrolled"],
+    kind: Literal["inference", "learning", "fixed_learning", "unrolled"],
     folder: Path,
     arrays: Mapping[str, NDArray[Any]],
     options: Mapping[str, Any],

@@ -28,7 +28,13 @@ def main(job_folder: Path) -> None:
     with np.load(job_folder / "arrays.npz", allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     import_lava()
-    run = {"inference": _inference, "learning": _learning, "unrolled": _unrolled}[job["kind"]]
+    kinds = {
+        "inference": _inference,
+        "learning": _learning,
+        "fixed_learning": _fixed_learning,
+        "unrolled": _unrolled,
+    }
+    run = kinds[job["kind"]]
     np.savez(job_folder / "result.npz", **run(job, arrays, job_folder))
 
 
@@ -81,6 +87,21 @@ def _learning(job: dict[str, Any], arrays: Arrays, job_folder: Path) -> Arrays:
             result[f"{name}.pre_count"] = sent[:, : clock.steps].sum(axis=1, dtype=np.float64)
         else:
             result[f"{name}.pre_count"] = result[f"{layer.source.name}.count"]
+    return result
+
+
+def _fixed_learning(job: dict[str, Any], arrays: Arrays, job_folder: Path) -> Arrays:
+    from ..fixed import file
+    from . import fixed_learning
+
+    program = file.read(Path(job["folder"]))
+    source, files = fixed_learning.build(program, arrays["inputs"], arrays["sign"], job_folder)
+    _run(source, len(arrays["sign"]) * program.clock.period, "fixed_pt")
+    source.stop()
+    result: Arrays = {}
+    for name, path in files.items():
+        with np.load(path, allow_pickle=False) as left:
+            result |= {f"{name}/{key}": left[key] for key in left.files}
     return result
 
 

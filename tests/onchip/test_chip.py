@@ -1,5 +1,7 @@
 """Chips from the catalogue, and programs that do not fit them."""
 
+import re
+
 import pytest
 
 from neuroclapp import catalog
@@ -78,3 +80,60 @@ def test_the_small_network_fits_loihi2_but_not_loihi1(small):
     check(program(made, weights, load_chip("loihi2")), load_chip("loihi2"))
     with pytest.raises(InputError, match="graded_spikes"):
         check(program(made, weights, load_chip("loihi1")), load_chip("loihi1"))
+
+
+@pytest.mark.parametrize("name", ["loihi1", "loihi2"])
+def test_every_number_of_a_real_chip_has_its_source(name):
+    """A comment in its line, or a key ``source`` in its table."""
+    text = catalog.find("hardware", name).read_text(encoding="utf-8")
+    for table in re.split(r"\n(?=\[)", text)[1:]:
+        sourced = re.search(r'^source = "\S', table, re.MULTILINE)
+        for line in table.splitlines():
+            if re.match(r"\w+ = ", line):
+                assert sourced or "#" in line, f"{name}: {line}"
+
+
+@pytest.mark.parametrize("name", catalog.names("hardware"))
+def test_a_chip_has_three_factors_where_its_neurons_write_traces(name):
+    chip = load_chip(name)
+    assert chip.three_factor == (chip.engine.third_factor == "neuron")
+
+
+def test_loihi1_is_as_its_paper_states_it():
+    """Davies et al. (2018): constraints 1 to 4 of a core, table 1 and table 2."""
+    chip = load_chip("loihi1")
+    held = chip.limits
+    assert (held.cores, held.neurons_per_core, held.fan_in, held.fan_out) == (128, 1024, 4096, 4096)
+    assert held.epoch == 63
+    assert (chip.widths.weight, chip.widths.tag, chip.widths.trace, chip.widths.delay) == (8, 8, 7, 6)
+    assert chip.synapses.weights == tuple(range(1, 10))
+    energies = {one.operation: one.energy for one in chip.energies}
+    assert energies == pytest.approx(
+        {
+            "synaptic operation": 23.6e-12,
+            "synaptic update": 120e-12,
+            "neuron update": 81e-12,
+            "idle neuron update": 52e-12,
+            "spike": 1.7e-12,
+        }
+    )
+    times = {one.operation: one.time for one in chip.times}
+    assert times == pytest.approx(
+        {"synaptic operation": 3.5e-9, "synaptic update": 6.1e-9, "neuron update": 8.4e-9, "barrier": 465e-9}
+    )
+
+
+def test_no_time_and_no_memory_of_a_core_of_loihi2_is_invented():
+    chip = load_chip("loihi2")
+    assert chip.times == ()
+    assert chip.synapses is None
+    assert chip.limits.synaptic_memory_per_core is None
+    assert chip.limits.fan_in is None
+    assert chip.limits.fan_out is None
+
+
+def test_time_without_source_is_refused(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('name="m"\ntitle="m"\n[[times]]\noperation="barrier"\ntime="1 us"\nsource=""\n')
+    with pytest.raises(InputError, match=r"mine\.toml: times\.0.*source is empty"):
+        load_chip(str(path))

@@ -64,8 +64,8 @@ def plan(
     case = Case(network, chip, coding, mode, pooling)
     found = case.unrolled()
     placement = place(found.wiring, chip)
-    needed = placement.chips_needed
-    too_many = chip.limits.cores is not None and needed > chips and not placement.refused
+    needed, chips = placement.chips_needed, min(chips, chip.limits.chips or chips)
+    too_many = needed > chips
     relays = lacks_relays(chip) and any(one.role == "relay" for one in found.wiring.populations)
     instead = ""
     if placement.refused or too_many or relays:
@@ -73,7 +73,8 @@ def plan(
     refused = [*found.refused, *terms(case, found, instead)]
     refused.extend(replace(one, instead=instead) for one in placement.refused)
     if too_many:
-        why = f"{len(placement.cores)} cores are {needed} chips of {chip.limits.cores}, --chips is {chips}"
+        each = "" if chip.limits.cores is None else f" of {chip.limits.cores}"
+        why = f"{len(placement.cores)} cores are {needed} chips{each}, and there are {chips}"
         refused.append(Refused("all layers", "chips", why, instead))
     steps = _steps(coding, found.depth, mode)
     counted = bool(found.wiring.populations)

@@ -174,6 +174,24 @@ def test_full_vgg6_on_loihi1_names_the_layers_that_fit_no_core():
     assert said == {layer: f"{places} positions x {units}" for layer, (places, units) in wanted.items()}
 
 
+@pytest.mark.parametrize(
+    ("held", "chips", "fits"),
+    [
+        (Limits(cores=1), 3, True),  # three populations
+        (Limits(cores=1), 2, False),
+        (Limits(cores=1, chips=2), 3, False),
+        (Limits(synapses=8192), 1, False),
+        (Limits(synapses=8192), 2, True),
+    ],
+)
+def test_chips_are_as_many_as_there_are(held, chips, fits):
+    chip = Chip(name="c", title="c", limits=held)
+    found = plan(DIGITS, chip, coding(), "inference", chips)
+    assert found.fits == fits
+    if not fits:
+        assert [one.term for one in found.refused] == ["chips"]
+
+
 def test_relays_are_named_where_neurons_run_no_program():
     narrow = replace(load_network("vgg6"), width=0.0625)
     found = plan(narrow, load_chip("loihi1"), replace(coding(), neurons=1), "inference")

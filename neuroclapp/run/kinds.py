@@ -119,6 +119,22 @@ def _images() -> type[RunFolder]:
     return ImageSpikesRun
 
 
+def _load_placed(reference: str, settings: Mapping[str, str], path: Path) -> tuple[str, dict[str, Any]]:
+    from .placed import check, load_placed
+    from .vision import images_of
+
+    experiment, table = load_placed(reference, settings)
+    check(experiment, path)
+    images_of(experiment.data)
+    return experiment.title, table
+
+
+def _placed() -> type[RunFolder]:
+    from .placed import PlacedRun
+
+    return PlacedRun
+
+
 def _later(module: str, name: str) -> Step:
     """Return a step whose module is imported when it is run."""
 
@@ -206,6 +222,16 @@ KINDS: dict[str, Kind] = {
             "simulate": _later("image_spikes_simulate", "simulate_images"),
             "compare": _later("image_spikes_compare", "show_images"),
             "plot": _later("image_spikes_plot", "plot_images"),
+        },
+    ),
+    "places": Kind(
+        _load_placed,
+        _placed,
+        {
+            "train": _later("placed_learn", "train_placed"),
+            "simulate": _later("placed_learn", "simulate_placed"),
+            "compare": _later("placed_compare", "show_placed"),
+            "plot": _later("placed_compare", "plot_placed"),
         },
     ),
 }

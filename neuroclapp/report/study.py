@@ -119,7 +119,7 @@ def layers(picture: dict[str, Any], results: dict[str, Any]) -> Figure:
 
 
 def _by_layer(
-    axes: Axes, at: NDArray[np.float64], values: dict[str, Any], mark: str, colour: str, name: str
+    axes: Axes, at: NDArray[np.floating], values: dict[str, Any], mark: str, colour: str, name: str
 ) -> None:
     """Draw means with 95 % intervals by layer, and a dot for each seed."""
     axes.errorbar(

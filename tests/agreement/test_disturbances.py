@@ -235,30 +235,31 @@ def test_brian2_names_the_control_that_it_does_not_have(control, spiking, key):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_compiled_programs_equal_the_engine(tmp_path):
-    """C++, in stretches: spikes lost and late, a level, a mean with direct feedback; others are refused."""
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("spiking", "context", "dendrite", "control"),
+    [
+        (UNRELIABLE["loss_and_jitter_of_neurons"], "own", "intact", Control()),
+        (UNRELIABLE["all"], "own", "constant", CONTROLS["constant"]),
+        (BASE, "top", "mean", CONTROLS["mean"]),
+    ],
+    ids=["neurons", "all_and_constant", "mean_from_the_top"],
+)
+def test_compiled_programs_equal_the_engine(tmp_path, spiking, context, dendrite, control):
+    """C++, in stretches of 4 presentations; a control that a program was not built for is refused."""
     pytest.importorskip("brian2")
     from neuroclapp.spiking.simulation import CompiledNetwork, run_all
 
-    shown = stream(11)
-    for number, (spiking, context, dendrite, control) in enumerate(
-        [
-            (UNRELIABLE["loss_and_jitter_of_neurons"], "own", "intact", Control()),
-            (UNRELIABLE["all"], "own", "constant", CONTROLS["constant"]),
-            (BASE, "top", "mean", CONTROLS["mean"]),
-        ]
-    ):
-        net = Network("even", (9,), (Layer("a", 8), Layer("b", 8)), prediction=Prediction("split"))
-        made, weights = made_of(net, spiking, context), drawn_weights(net, context)
-        drawn = draw(made, shown, np.random.default_rng(1))
-        expected = Engine(made).run(shown, weights, control=control, drawn=drawn)
-        compiled = CompiledNetwork(made, 4, tmp_path / str(number), dendrite=dendrite)
-        found, _ = run_all(compiled, shown, weights, control=control, drawn=drawn)
-        assert all(np.array_equal(found[key], expected.weights[key]) for key in weights)
-        other = Control(dendrite="constant" if dendrite == "mean" else "mean")
-        with pytest.raises(InputError, match=r"the program was built for|the engine takes"):
-            run_all(compiled, shown, weights, control=other, drawn=drawn)
+    net = Network("even", (9,), (Layer("a", 8), Layer("b", 8)), prediction=Prediction("split"))
+    made, weights, shown = made_of(net, spiking, context), drawn_weights(net, context), stream(11)
+    drawn = draw(made, shown, np.random.default_rng(1))
+    expected = Engine(made).run(shown, weights, control=control, drawn=drawn)
+    compiled = CompiledNetwork(made, 4, tmp_path / "build", dendrite=dendrite)
+    found, _ = run_all(compiled, shown, weights, control=control, drawn=drawn)
+    assert all(np.array_equal(found[key], expected.weights[key]) for key in weights)
+    other = Control(dendrite="constant" if dendrite == "mean" else "mean")
+    with pytest.raises(InputError, match=r"the program was built for|the engine takes"):
+        run_all(compiled, shown, weights, control=other, drawn=drawn)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         command.add_argument("run", metavar="DIR", type=Path, help="a run's directory")
         command.add_argument("--resume", action="store_true", help="go on where the step was stopped")
+        if name == "export":
+            command.add_argument("--fit", action="store_true", help="fixed.json, too: scales in integers")
         _place(command)
         command.set_defaults(command=_step, step=name)
 
@@ -164,6 +166,10 @@ def _step(options: argparse.Namespace) -> None:
     with _workers(options, options.run) as workers:
         run.workers = workers
         kind.steps[options.step](run)
+    if getattr(options, "fit", False):
+        from .run.fit import fit
+
+        print(fit(options.run))
 
 
 def _plan(options: argparse.Namespace) -> int:

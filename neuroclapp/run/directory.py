@@ -42,7 +42,7 @@ PRODUCTS: dict[str, tuple[str, ...]] = {
         "seed*/steps.npz",
         "seed*/converted_packets.npz",
     ),
-    "export": ("network.nir", "plasticity.json"),
+    "export": ("network.nir", "plasticity.json", "fixed.json", "fit.json"),
     "lava": ("lava.json", "lava.npz"),
     "compare": ("seed*/comparison.json", "seed*/scores.npz", "results.json"),
     "plot": ("figures", "report.html"),

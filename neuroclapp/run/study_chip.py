@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..analysis.watching import Watch
 from ..files import read_json, write_json
 from ..onchip.chip import load_chip
 from ..onchip.fixed.fit import Ranges, fitted, ranges
@@ -22,12 +23,11 @@ from ..rate.online import train_online
 from ..spiking.drawn import NOTHING, Drawn
 from ..spiking.engine import Simulation
 from ..spiking.state import LayerRecord, LayerState, Record, State, Stretch
-from ..study import OnChip
 from ..weights import Weights
 from .study_worlds import Worlds
 
-#: Presentations at the end of a float run that show how wide updates are.
-LAST = 2000
+#: Presentations at the end of a float run that show how wide updates are, and on which tags are tried.
+TRIED = 2000
 #: Samples that are simulated at once.
 AT_ONCE = 250
 
@@ -92,37 +92,58 @@ class ChipSimulator:
 
 
 def scales_of(worlds: Worlds, path: Path) -> Scales:
-    """Return the scales of a condition, from the ranges of float runs with seeds of their own, kept at
-    ``path``.
+    """Return the scales of a condition, chosen on float runs with seeds of their own and kept at ``path``.
+
+    The runs' ranges say where the bits go; of tags half as fine, as fine and twice as fine, each matrix then
+    takes the one whose changes follow the rate rule best over `TRIED` presentations that go on from a float
+    run.
     """
     wanted = worlds.settings.chip
     assert wanted is not None
     if path.is_file():
-        wide = Ranges(**read_json(path)["ranges"])
-    else:
-        runs = []
-        for seed in wanted.fit_seeds:
-            stream, learning = worlds.stream(seed), worlds.settings.learning
-            trained = train_online(
-                worlds.network,
-                worlds.initial(seed),
-                stream,
-                learning.eta,
-                learning.eta_pred,
-                every=len(stream),
-            )
-            runs.append((trained.weights, stream[-LAST:]))
-        wide = ranges(worlds.populations, runs)
-        write_json(path, {"seeds": list(wanted.fit_seeds), "ranges": vars(wide)})
-    return finer(fitted(worlds.populations, wide, wanted.scheme, wanted.words), wanted)
+        kept = read_json(path)
+        scales = fitted(worlds.populations, Ranges(**kept["ranges"]), wanted.scheme, wanted.words)
+        return _with_carries(scales, kept["carry"])
+    runs = []
+    for seed in wanted.fit_seeds:
+        stream, learning = worlds.stream(seed), worlds.settings.learning
+        initial, length = worlds.initial(seed), len(stream)
+        trained = train_online(worlds.network, initial, stream, learning.eta, learning.eta_pred, every=length)
+        runs.append((trained.weights, stream[-TRIED:]))
+    wide = ranges(worlds.populations, runs)
+    scales = fitted(worlds.populations, wide, wanted.scheme, wanted.words)
+    tried: dict[str, dict[int, float]] = {}
+    if wanted.scheme.accumulate == "carry":
+        for factor in (0.5, 1.0, 2.0):
+            carries = {name: int(one.carry * factor) for name, one in scales.matrices.items()}
+            if all(2 <= carry <= 2 ** (wanted.tag - 1) for carry in carries.values()):
+                for name, cosine in _tried(worlds, _with_carries(scales, carries), runs[0]).items():
+                    tried.setdefault(name, {})[carries[name]] = cosine
+    chosen = {name: max(cosines, key=lambda carry: cosines[carry]) for name, cosines in tried.items()}
+    chosen |= wanted.carry
+    kept = {"seeds": list(wanted.fit_seeds), "ranges": vars(wide), "tried": tried, "carry": chosen}
+    write_json(path, {**kept, "scales": {name: vars(one) for name, one in scales.matrices.items()}})
+    return _with_carries(scales, chosen)
 
 
-def finer(scales: Scales, wanted: OnChip) -> Scales:
-    """Return the scales with what the condition says about them by hand."""
-    matrices = dict(scales.matrices)
-    for name, carry in wanted.carry.items():
-        matrices[name] = replace(matrices[name], carry=carry)
+def _with_carries(scales: Scales, carries: Mapping[str, int]) -> Scales:
+    matrices = {
+        name: replace(one, carry=carries.get(name, one.carry)) for name, one in scales.matrices.items()
+    }
     return replace(scales, matrices=matrices)
+
+
+def _tried(worlds: Worlds, scales: Scales, run: tuple[Weights, Presentations]) -> dict[str, float]:
+    """Return by matrix how well a chip's changes follow the rate rule, from a float run's weights on."""
+    weights, stream = run
+    chip = ChipSimulator.begin(worlds, worlds.settings.seeds[:1], [weights], scales)
+    watch = Watch(worlds.populations, chip.weights)
+    watch.begin([stream])
+    (stretch,) = chip.run_many([Simulation(stream, weights)], watch)
+    watch.end([stretch.record], [generator(0, "shuffle")])
+    found = watch.summary(0)["accumulated_cosine"]
+    names = [layer.name for layer in worlds.network.layers]
+    return {f"{name}.{target}": values[n] for target, values in found.items() for n, name in enumerate(names)}
 
 
 def _machine(worlds: Worlds, weights: Sequence[Weights], scales: Scales, seeds: Sequence[int]) -> Machine:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from neuroclapp.cli import main
+from neuroclapp.onchip.fixed import file
+from neuroclapp.onchip.fixed.machine import Machine
 from neuroclapp.plasticity import Control
 from neuroclapp.run.directory import RunDirectory
 from neuroclapp.run.simulate import _learn
@@ -261,3 +263,32 @@ def test_a_killed_run_resumes_to_the_same_bits(experiment, finished, tmp_path):
     ours, theirs = (json.loads((f / "results.json").read_text()) for f in (folder, finished))
     assert ours["accuracy"] == theirs["accuracy"]
     assert ours["agreement"] == theirs["agreement"]
+
+
+def test_export_with_fit_leaves_a_program_in_integers_that_learns(tmp_path, capsys):
+    (tmp_path / "model.toml").write_text(
+        MODEL.replace("units = 12\n[pred", "units = 12\nbias = false\n[pred")
+    )
+    (tmp_path / "run").mkdir()
+    text = EXPERIMENT.format(model=tmp_path / "model.toml")
+    (tmp_path / "run" / "experiment.toml").write_text(text)
+    assert main(["train", str(tmp_path / "run")]) == 0
+    assert main(["export", str(tmp_path / "run"), "--fit"]) == 0
+    said = capsys.readouterr().out
+    assert "a.w_ff" in said
+    assert "weight step" in said
+    program = file.read(tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "fit.json").read_text())
+    assert [layer.soma.name for layer in program.layers] == ["a", "b"]
+    for layer in program.layers:
+        for one in layer.connections:
+            name = f"{layer.soma.name}.{one.target}"
+            assert 2.0**-one.exponent * 256 >= report["ranges"]["weight"][name]
+            assert 2.0 ** -(one.exponent + 1) * 256 < report["ranges"]["weight"][name]
+            assert set(report["tried"][name]) >= {str(one.carry)}
+    run = RunDirectory(tmp_path / "run")
+    machine, stream = Machine([program]), run.stream(3)[:50]
+    start = {name: array.copy() for name, array in machine.weights.items()}
+    for n in range(50):
+        machine.present(stream.inputs[n : n + 1], stream.sign[n : n + 1])
+    assert any((machine.weights[name] != array).any() for name, array in start.items())

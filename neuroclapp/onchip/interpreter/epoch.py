@@ -91,35 +91,35 @@ def _placed(
     dependency: str, factors: tuple[str, ...], state: State, past: Past, holds: bool
 ) -> dict[str, Integers]:
     """Return what products with one dependency see, shaped to be multiplied."""
-    at: Integers | None = None
-    if dependency == "u":
-        gate = np.full((1, 1), holds, np.int32)
-    else:
-        at = state.pre_spike[..., None, :] if dependency == "x0" else state.post_spike[..., :, None]
-        gate = (at > 0).astype(np.int32)
-    found = {dependency: gate}
+    times = {"x0": state.pre_spike, "y0": state.post_spike}.get(dependency)
+    gate = np.full((1, 1), holds) if times is None else times > 0
+    if dependency != "u":
+        gate = gate[..., None, :] if dependency == "x0" else gate[..., :, None]
+    found: dict[str, Integers] = {dependency: gate.astype(np.int32)}
     for name in factors:
         if name in PRE_TRACES:
-            row = PRE_TRACES.index(name)
-            found[name] = _seen_at([one[row][..., None, :] for one in past.x], at)
+            seen = _seen([one[PRE_TRACES.index(name)] for one in past.x], times, dependency != "y0")
+            found[name] = seen if seen.ndim == state.w.ndim else seen[..., None, :]
         elif name in POST_TRACES:
-            row = POST_TRACES.index(name)
-            found[name] = _seen_at([one[row][..., :, None] for one in past.y], at)
+            seen = _seen([one[POST_TRACES.index(name)] for one in past.y], times, dependency != "x0")
+            found[name] = np.swapaxes(seen, -1, -2) if seen.ndim == state.w.ndim else seen[..., :, None]
         else:
             found[name] = getattr(state, name)
     return found
 
 
-def _seen_at(history: list[Integers], at: Integers | None) -> Integers:
-    """Return a trace at the last spikes ``at``, which broadcast with it; at the epoch's end without ``at``.
+def _seen(history: list[Integers], times: Integers | None, own: bool) -> Integers:
+    """Return a trace (..., units) as it was at ``times`` of its ``own`` neurons, or of others.
 
-    Where ``at`` is 0 the dependency does not hold, so that any value will do.
+    Others' times give (..., others, units). Without ``times`` it is that of the epoch's end. Where a time is
+    0 the dependency does not hold, so that any value will do.
     """
-    if at is None or len(history) == 2:
+    if times is None or len(history) == 2:
         return history[-1]
-    first, at = np.broadcast_arrays(history[0], at)
-    every = np.stack([np.broadcast_to(one, first.shape) for one in history])
-    return np.take_along_axis(every, at[None], axis=0)[0]
+    every = np.stack(history)
+    if own:
+        return np.take_along_axis(every, times[None], axis=0)[0]
+    return every[times] if times.ndim == 1 else every[times, np.arange(len(times))[:, None]]
 
 
 def _learn_columns(program: Program, state: State, past: Past, random: Random) -> None:

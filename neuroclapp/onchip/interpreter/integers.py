@@ -119,7 +119,8 @@ def confine(array: Integers, low: int, high: int) -> None:
     """Clip an array in place; a large one is looked through first, which is far cheaper than clipping it."""
     if array.size > _LARGE:
         if array.min() < low or array.max() > high:
-            np.clip(array, low, high, out=array)
+            kind = array.dtype.type  # plain integers would be held against the type's range in each call
+            np.clip(array, kind(low), kind(high), out=array)
     else:
         np.maximum(array, low, out=array)
         np.minimum(array, high, out=array)

@@ -1,0 +1,20 @@
+"""The integer interpreter against Lava's fixed point: random networks, all numbers after every step.
+
+A small sample; `make test-lava-fuzz` takes 1024 networks (see `agreement.lava_fuzz`).
+"""
+
+import importlib.util
+
+import pytest
+from agreement.lava_fuzz import compare
+
+pytestmark = [
+    pytest.mark.lava,
+    pytest.mark.skipif(importlib.util.find_spec("lava") is None, reason="lava-nc is not installed"),
+]
+
+
+def test_every_number_of_random_networks_equals_lavas():
+    wrong, compared = compare(first=5000, networks=12, steps=40, limit_s=120)
+    assert compared > 20_000
+    assert not wrong

@@ -1,0 +1,227 @@
+"""Synapses and neurons in integers, step by step: hand calculations, and equal ways to the same bits.
+
+What Lava makes of the same networks stands in tests/agreement/test_interpreter_and_lava.py.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from agreement.fixed_networks import draw_network, synapses
+
+from neuroclapp.errors import InputError
+from neuroclapp.onchip.interpreter import (
+    LIF,
+    NO_DECAY,
+    LavaNumbers,
+    Learning,
+    OwnNumbers,
+    PlasticDense,
+    Rule,
+    StaticDense,
+    Trace,
+    apply,
+    run,
+)
+from neuroclapp.onchip.interpreter.random import Draws
+
+STILL = Trace(0.0, NO_DECAY)
+RULE = Rule.parse(dw="2^-3*x0*(x1-3)*y1 + 2^-2*u1*t", dt="2^-2*x0*x1*y2 - 2^-1*u1*t")
+
+
+def assert_equal(one, other):
+    for name, value in vars(one).items():
+        np.testing.assert_array_equal(value, vars(other)[name], err_msg=name)
+
+
+def test_blocks_hold_what_lava_draws_number_by_number():
+    generator = np.random.default_rng(7)
+    floats = Draws(7)
+    assert [floats[n] for n in range(2500)] == [generator.random(1)[0] for _ in range(2500)]
+    generator = np.random.default_rng(8)
+    integers = Draws(8, 128)
+    drawn = [generator.integers(0, 128, size=1, dtype=int)[0] for _ in range(2500)]
+    assert [integers[n] for n in range(2500)] == drawn
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_epochs_at_once_equal_step_by_step(seed):
+    network, arrays = draw_network(seed, 37)
+    dense = synapses(network)
+    together = dense.start(arrays["weights"], arrays["tags"], arrays["delays"])
+    alone = together.copy()
+    sent = (arrays["spikes"], arrays["back"], arrays["written"])
+    arriving = np.concatenate(
+        [run(dense, together, *(one[part] for one in sent)) for part in (slice(0, 20), slice(20, 37))]
+    )
+    expected = [dense.step(alone, *now) for now in zip(*sent, strict=True)]
+    np.testing.assert_array_equal(arriving, expected)
+    assert_equal(together, alone)
+
+
+def test_a_copy_goes_on_to_the_same_bits():
+    network, arrays = draw_network(3, 40)
+    sent = (arrays["spikes"], arrays["back"], arrays["written"])
+    state = synapses(network).start(arrays["weights"])
+    run(synapses(network), state, *(one[:17] for one in sent))
+    kept = state.copy()
+    run(synapses(network), state, *(one[17:] for one in sent))
+    assert kept.step == 17
+    run(synapses(network), kept, *(one[17:] for one in sent))  # other numbers, drawn anew
+    assert_equal(kept, state)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_networks_side_by_side_equal_each_alone(seed):
+    network, arrays = draw_network(seed, 20)
+    draw = np.random.default_rng(seed)
+    seeds = (5, 6, 7)
+    dense = synapses(network)
+    sent = [[draw.permutation(arrays[key]) for _ in seeds] for key in ("spikes", "back", "written")]
+    weights = np.stack([draw.permuted(arrays["weights"]) for _ in seeds])
+    side = dataclasses.replace(dense, learning=dataclasses.replace(dense.learning, seed=seeds))
+    together = side.start(weights, arrays["tags"])
+    spikes, back = (np.stack(one, axis=1) for one in sent[:2])
+    arriving = run(side, together, spikes, back, np.stack(sent[2], axis=2))
+    for n, own in enumerate(seeds):
+        one = dataclasses.replace(dense, learning=dataclasses.replace(dense.learning, seed=own))
+        alone = one.start(weights[n], arrays["tags"])
+        expected = run(one, alone, *(array[n] for array in sent))
+        np.testing.assert_array_equal(arriving[:, n], expected)
+        for name in ("w", "t", "d"):
+            np.testing.assert_array_equal(getattr(together, name)[n], getattr(alone, name))
+        np.testing.assert_array_equal(together.x[:, n], alone.x)
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_one_epoch_by_itself_equals_its_steps(corrected):
+    draw = np.random.default_rng(1)
+    pre, post, epoch, epochs = 12, 9, 8, 30
+    options = {"x1": STILL, "x2": STILL, "y1": STILL, "y2": STILL, "y3": STILL, "epoch": epoch}
+    numbers = [OwnNumbers(np.random.default_rng(2), np.random.default_rng(3)) if corrected else None, None]
+    mode = "corrected" if corrected else "lava"
+    dense = PlasticDense(
+        Learning.three_factor(RULE, **options), True, "overwrite", mode=mode, numbers=numbers[0]
+    )
+    state = dense.start(draw.integers(-256, 256, (post, pre)))
+    w, t, own = state.w.copy(), state.t.copy(), np.random.default_rng(2)
+    for number in range(1, epochs + 1):
+        spikes = np.zeros((epoch, pre), int)
+        counts = draw.integers(0, 100, pre) * (draw.random(pre) < 0.5)
+        spikes[draw.integers(0, epoch), :] = 2 * counts  # a replay of counts in some step of the window
+        written = np.zeros((epoch, 3, post), int)
+        written[-1] = draw.integers(-60, 60, (3, post))
+        run(dense, state, spikes, None, written)
+        values = {"x0": counts, "x1": counts, "y1": written[-1, 0], "y2": written[-1, 1], "w": w, "t": t}
+        random = own if corrected else LavaNumbers(1).synapses(number)
+        changed = apply(RULE, {**values, "u": number % 2 == 0}, random, mode=mode)
+        w, t = changed["w"], changed["t"]
+        np.testing.assert_array_equal(w, state.w)
+        np.testing.assert_array_equal(t, state.t)
+    assert t.any()
+
+
+@pytest.mark.parametrize(
+    ("graded", "x1"),
+    [
+        (
+            "overwrite",
+            [0, 0, 1, 2, 2, 128, 255, 0, 2],
+        ),  # 0.5 2.5 are rounded to even, 1.5 127.5 too; 256 wraps
+        ("saturate", [0, 0, 1, 2, 2, 127, 127, 0, 2]),
+        ("overflow", [0, 0, 1, 2, 2, 1, 128, 0, 2]),
+    ],
+)
+def test_half_a_payload_reaches_x1(graded, x1):
+    sent = np.array([0, 1, 2, 3, 5, 255, 510, 512, 516])
+    learning = Learning.three_factor(Rule.parse(dw="u0*y1"), x1=STILL, epoch=2)
+    dense = PlasticDense(learning, payload=True, graded=graded)
+    state = dense.start(np.zeros((1, len(sent)), int))
+    dense.step(state, sent, None, np.zeros((3, 1)))
+    assert state.x[0].tolist() == x1
+    counted = sent > 0 if graded != "overflow" else [False] * 5 + [True, True, False, False]
+    assert (state.pre_spike > 0).tolist() == list(counted)
+
+
+def test_weights_are_truncated_and_brought_one_step_later():
+    learning = Learning(Rule.parse(dw="u9*x1"), x1=STILL)
+    for sign, given, kept in (
+        ("mixed", [-5, 5, -256, 255], [-6, 4, -256, 254]),  # a sign takes the lowest bit
+        ("excitatory", [1, 5, 0, 255], [1, 5, 0, 255]),
+        ("inhibitory", [-1, -5, 0, -255], [-1, -5, 0, -255]),
+    ):
+        state = PlasticDense(learning, sign=sign).start([given])
+        assert state.w.tolist() == [kept]
+    seven = PlasticDense(learning, sign="inhibitory", weight_bits=7)
+    assert seven.start([[-1, -5, -6, -7]]).w.tolist() == [[0, -4, -6, -6]]
+    dense = PlasticDense(learning, exponent=-1)
+    state = dense.start([[10, 20], [-11, 3]])
+    assert dense.step(state, [1, 0]).tolist() == [0, 0]
+    assert dense.step(state, [0, 9]).tolist() == [5, -6]  # 10 >> 1; -12 >> 1
+    assert dense.step(state, [0, 0]).tolist() == [10, 1]
+    static = StaticDense.of([[300, -300]], payload=True, exponent=2)
+    _, pending = static.step(static.start(), [2, 1])
+    assert pending.tolist() == [(2 * 254 - 256) << 2]
+
+
+def test_neurons_leak_towards_zero_and_spike_above_threshold():
+    cells = LIF(vth=10, du=2047, dv=1024, mantissa=3, exponent=2)
+    state = cells.start(2)
+    # u = 64 a; then u 2048/4096; v = 3/4 v + u + 12; a spike above 640
+    assert cells.step(state, [5, -5]).tolist() == [0, 0]
+    assert (state.u.tolist(), state.v.tolist()) == ([320, -320], [332, -308])
+    assert cells.step(state, [0, 0]).tolist() == [0, 0]
+    assert (state.u.tolist(), state.v.tolist()) == ([160, -160], [249 + 172, -231 - 148])
+    assert cells.step(state, [4, -1]).tolist() == [1, 0]  # 315 + 336 + 12 = 663; -284.25 -> -284, -144 + 12
+    assert state.v.tolist() == [0, -284 - 144 + 12]
+    both = LIF(vth=10, vth_low=-3, du=4095)
+    assert both.step(both.start(3), [11, -4, -3]).tolist() == [1, -1, 0]
+    reset = LIF(vth=10, interval=2, offset=1)
+    state = reset.start(1)
+    reset.step(state, [9])
+    reset.step(state, [0])
+    reset.step(state, [0])
+    assert state.v.tolist() == [0]
+
+
+def test_own_numbers_keep_the_mean_of_a_decaying_trace():
+    learning = Learning(Rule.parse(dw="u9*x1"), x1=Trace(60.0, 20.0), seed=1)
+    numbers = OwnNumbers(np.random.default_rng(0), np.random.default_rng(1))
+    dense = PlasticDense(learning, numbers=numbers)
+    state = dense.start(np.zeros((1, 4000), int))
+    run(dense, state, np.eye(1, 11, dtype=int).T * np.ones(4000, int))
+    expected = 60 * np.exp(-10 / 20)
+    assert len(np.unique(state.x[0])) > 3
+    assert abs(state.x[0].mean() - expected) < 4 * state.x[0].std() / np.sqrt(4000)
+    shared = PlasticDense(learning)
+    state = shared.start(np.zeros((1, 4000), int))
+    run(shared, state, np.eye(1, 11, dtype=int).T * np.ones(4000, int))
+    assert len(np.unique(state.x[0])) == 1  # Lava's one number for all
+
+
+def test_an_impulse_of_a_half_rounds_up_in_half_of_the_cases_with_own_numbers_only():
+    learning = Learning(Rule.parse(dw="u9*x1"), x1=Trace(10.5, NO_DECAY))
+    own = PlasticDense(learning, numbers=OwnNumbers(np.random.default_rng(0), np.random.default_rng(1)))
+    for dense, mean in ((own, 10.5), (PlasticDense(learning), 11.0)):
+        state = dense.start(np.zeros((1, 4000), int))
+        dense.step(state, np.ones(4000, int))
+        assert abs(state.x[0].mean() - mean) < 4 * 0.5 / np.sqrt(4000)
+
+
+def test_what_is_wrong_is_named():
+    learning = Learning.three_factor(Rule.parse(dw="x0*y1"))
+    with pytest.raises(InputError, match="synapses: graded = 'half'"):
+        PlasticDense(learning, graded="half")
+    with pytest.raises(InputError, match="synapses: weight_bits = 10"):
+        PlasticDense(learning, weight_bits=10).start([[1]])
+    with pytest.raises(InputError, match=r"synapses: weights = dtype\('float64'\)"):
+        PlasticDense(learning).start([[0.5]])
+    state = PlasticDense(learning).start([[1]])
+    with pytest.raises(InputError, match="written = None"):
+        PlasticDense(learning).step(state, [1])
+    with pytest.raises(InputError, match="learning: epoch = 0"):
+        Learning(Rule.parse(dw="x0*y1"), epoch=0)
+    with pytest.raises(InputError, match="trace: tau = -1"):
+        Trace(1.0, -1.0)
+    with pytest.raises(InputError, match="neurons: du = 4096"):
+        LIF(vth=1, du=4096)

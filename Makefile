@@ -15,10 +15,11 @@ VENV310 := .venv-310
 LAVA_SIDE := brian2 hypothesis nir numpy pint pydantic pytest pytest-timeout safetensors scipy threadpoolctl tomli tqdm
 LAVA_TESTS = $(filter-out %_unrolled.py,$(wildcard tests/agreement/test_lava_*.py))
 RESOLVER := .venv-uv
+EXCHANGE := .venv-exchange
 COMPILE := $(RESOLVER)/bin/uv pip compile --quiet --no-python-downloads --no-build --extra all --extra dev pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow test-lava-310 format resolve lock wheel clean
+.PHONY: help install run test test-slow test-exchange test-lava-310 format resolve lock wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -67,6 +68,21 @@ $(VENV310)/.installed: pyproject.toml constraints.txt
 	$(VENV310)/bin/python -m pip install --disable-pip-version-check -c constraints.txt $(LAVA_SIDE) '$(LAVA)'
 	@touch $@
 
+# What these tools ask for does not fit together, nor with the package: an environment for each family, Python 3.11 or newer.
+$(EXCHANGE)/torch/.installed: tests/exchange/torch.txt tests/exchange/torch-tools.txt
+	$(PYTHON) -m venv $(EXCHANGE)/torch
+	$(EXCHANGE)/torch/bin/python -m pip install --disable-pip-version-check -r tests/exchange/torch.txt
+	$(EXCHANGE)/torch/bin/python -m pip install --disable-pip-version-check --no-deps -r tests/exchange/torch-tools.txt
+	@touch $@
+
+$(EXCHANGE)/jax/.installed: tests/exchange/jax.txt
+	$(PYTHON) -m venv $(EXCHANGE)/jax
+	$(EXCHANGE)/jax/bin/python -m pip install --disable-pip-version-check -r tests/exchange/jax.txt
+	@touch $@
+
+test-exchange: $(STAMP) $(EXCHANGE)/torch/.installed $(EXCHANGE)/jax/.installed  ## let four other tools read network.nir and measure their spike counts
+	$(BIN)/python -m pytest -m 'slow or not slow' -s tests/exchange $(ARGS)
+
 format: $(STAMP)  ## sort the imports and format the code
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
@@ -88,5 +104,5 @@ wheel: $(STAMP)  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean:  ## remove .venv, caches and what was built; runs/ stays
-	rm -rf $(VENV) $(VENV310) $(RESOLVER) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV310) $(RESOLVER) $(EXCHANGE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find neuroclapp tests -name __pycache__ -type d -prune -exec rm -rf {} +

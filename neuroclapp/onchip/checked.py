@@ -36,11 +36,13 @@ class Table:
         return self._values[key]
 
     def only(self, key: str, *allowed: Any) -> Any:
-        """Return a value that is one of ``allowed``, of the same type."""
+        """Return a value that is one of ``allowed``, of the same type; ``1`` may stand for ``1.0``."""
         value = self.get(key)
-        if not any(type(value) is type(one) and value == one for one in allowed):
-            raise self.refuse(key, "must be " + " or ".join(repr(one) for one in allowed))
-        return value
+        for one in allowed:
+            same = type(value) is type(one) or (type(value) is int and type(one) is float)
+            if same and value == one:
+                return one
+        raise self.refuse(key, "must be " + " or ".join(repr(one) for one in allowed))
 
     def text(self, key: str) -> str:
         value = self.get(key)

@@ -15,39 +15,69 @@ def test_graph_is_the_network_in_thresholds_per_spike(small, exported):
     _, weights = small()
     graph = plain.read(str(exported / "network.nir"))
     follows = dict(graph.edges)
-    names = ["inputs"]
+    names = ["input"]
     while names[-1] in follows:
         names.append(follows[names[-1]])
     kinds = [type(graph.nodes[name]).__name__ for name in names]
-    assert kinds == ["Input", "Scale", "IF", "Affine", "IF", "Affine", "IF", "Output"]
+    assert kinds == ["Input", "IF", "Affine", "IF", "Affine", "IF", "Output"]
+    assert (names[0], names[-1]) == ("input", "output")  # some readers find the ends by these names
     # quanta: input 1 / (4 * 16), layer1 1 / (4 * 8), layer2 1 / (4 * 4); steps_on 20
-    np.testing.assert_allclose(graph.nodes["inputs_scale"].scale, 64 / 20)
+    np.testing.assert_array_equal(graph.nodes["input_neurons"].v_threshold, np.full(6, 20 / 64))
     np.testing.assert_array_equal(graph.nodes["layer1_w_ff"].weight, weights["layer1.w_ff"] / 2)
     np.testing.assert_array_equal(graph.nodes["layer2_w_ff"].weight, weights["layer2.w_ff"] / 2)
     np.testing.assert_allclose(graph.nodes["layer1_w_ff"].bias, weights["layer1.bias"] * 32 / 20, rtol=1e-15)
-    for name in ("input", "layer1", "layer2"):
+    for name in ("input_neurons", "layer1", "layer2"):
         node = graph.nodes[name]
         assert (node.r == 1).all()
-        assert (node.v_threshold == 1).all()
+        assert (node.v_threshold == 1).all() or name == "input_neurons"
         assert node.metadata["reset"] in ("subtract", b"subtract")
         assert (node.metadata["neurons"], node.metadata["v_start"]) == (4, 0.5)
         assert (node.metadata["steps"], node.metadata["steps_on"]) == (25, 20)
+    assert set(graph.metadata) >= {"time", "input", "state", "reset", "spikes", "delay", "bias", "shape"}
+
+
+def version_1(path):
+    """Rewrite a file as the first version had it: a Scale behind the input, thresholds of 1, other names."""
+    graph = plain.read(str(path))
+    names = {"input": "inputs", "input_neurons": "input", "output": "outputs"}
+    nodes = {names.get(name, name): node for name, node in graph.nodes.items()}
+    edges = [tuple(names.get(name, name) for name in edge) for edge in graph.edges]
+    nodes["inputs_scale"] = plain.Scale(1 / nodes["input"].v_threshold)
+    nodes["input"].v_threshold = np.ones(6)
+    edges.remove(("inputs", "input"))
+    edges += [("inputs", "inputs_scale"), ("inputs_scale", "input")]
+    for node in nodes.values():
+        node.metadata.pop("population", None)
+    plain.write(str(path), plain.NIRGraph(nodes, edges))
+
+
+def test_files_of_version_1_are_read(small, exported):
+    wanted = nir.read(exported)
+    version_1(exported / "network.nir")
+    found = nir.read(exported)
+    assert (found.clock, found.input) == (wanted.clock, wanted.input)
+    assert [one.soma for one in found.layers] == [one.soma for one in wanted.layers]
+    assert all(np.array_equal(a.weights, b.weights) for a, b in zip(found.layers, wanted.layers, strict=True))
+    change(exported / "network.nir", f"{NODES}/inputs_scale/scale", np.full(6, 2.0))
+    with pytest.raises(InputError, match=r"inputs_scale\.scale"):
+        nir.read(exported)
 
 
 def counts(graph, inputs, packets, subtract, start, steps_on):
     """Layer 1's spike counts (units,) from the graph's nodes and edges alone, 25 steps of dt = 1."""
-    v = {"input": np.full(6, start), "layer1": np.full(5, start)}
+    threshold = {name: graph.nodes[name].v_threshold for name in ("input_neurons", "layer1")}
+    v = {name: start * value for name, value in threshold.items()}
     drive, count = np.zeros(5), np.zeros(5)
     for step in range(25):
-        current = {"input": graph.nodes["inputs_scale"].scale * inputs * (step < steps_on)}
+        current = {"input_neurons": inputs * (step < steps_on)}
         current["layer1"] = drive + graph.nodes["layer1_w_ff"].bias * (step < steps_on)
         fired = {}
         for name in v:
             v[name] = v[name] + current[name]
-            fired[name] = np.clip(np.floor(v[name] / graph.nodes[name].v_threshold), 0, packets)
-            reset = v[name] - fired[name] if subtract else graph.nodes[name].v_reset
+            fired[name] = np.clip(np.floor(v[name] / threshold[name]), 0, packets)
+            reset = v[name] - fired[name] * threshold[name] if subtract else graph.nodes[name].v_reset
             v[name] = np.where(fired[name] > 0, reset, v[name])
-        drive = graph.nodes["layer1_w_ff"].weight @ fired["input"]
+        drive = graph.nodes["layer1_w_ff"].weight @ fired["input_neurons"]
         count = count + fired["layer1"]
     return count
 
@@ -72,6 +102,21 @@ def test_reading_gives_back_what_was_written(small, exported):
         assert one.soma == other.soma
         assert np.array_equal(one.weights, other.weights)
         assert np.array_equal(one.bias, other.bias)
+
+
+def test_a_layer_without_bias_reads_back_without_one(exported, tmp_path):
+    """It is written as an Affine with zeros: some readers know no Linear."""
+    whole = nir.read(exported)
+    layers = (nir.Feedforward(whole.layers[0].soma, whole.layers[0].weights), whole.layers[1])
+    (tmp_path / "bare").mkdir()
+    nir.write(nir.Inference(whole.clock, whole.input, layers), tmp_path / "bare")
+    graph = plain.read(str(tmp_path / "bare" / "network.nir"))
+    assert {type(node).__name__ for node in graph.nodes.values()} == {"Input", "IF", "Affine", "Output"}
+    found = nir.read(tmp_path / "bare")
+    assert [one.bias is None for one in found.layers] == [True, False]
+    change(tmp_path / "bare" / "network.nir", f"{NODES}/layer1_w_ff/bias", np.ones(5))
+    with pytest.raises(InputError, match=r"layer1_w_ff\.bias = .*says that it has none"):
+        nir.read(tmp_path / "bare")
 
 
 def test_charge_is_activity_over_quantum_and_steps(exported):
@@ -119,11 +164,13 @@ NODES = "node/nodes"
         (f"{NODES}/layer2/metadata/v_start", 0.0, r"layer2\.metadata\.v_start = 0\.0: must be 0\.5"),
         (f"{NODES}/layer2/metadata/neurons", 0, r"layer2\.metadata\.neurons = 0: must be a positive int"),
         (
-            f"{NODES}/input/metadata/quantum",
+            f"{NODES}/input_neurons/metadata/quantum",
             -1.0,
-            r"input\.metadata\.quantum = -1\.0: must be a positive float",
+            r"input_neurons\.metadata\.quantum = -1\.0: must be a positive float",
         ),
-        (f"{NODES}/input/metadata/quantum", 1.0, r"inputs_scale\.scale"),
+        (f"{NODES}/input_neurons/metadata/quantum", 1.0, r"input_neurons\.v_threshold.*must be 20\.0"),
+        (f"{NODES}/input_neurons/metadata/population", 7, r"metadata\.population = 7: must be a name"),
+        ("node/metadata/version", 3, r"metadata\.version = 3: must be 2"),
         (
             f"{NODES}/layer1/metadata/steps_on",
             30,
@@ -145,7 +192,7 @@ def test_a_broken_file_names_the_node_and_key(key, value, said, exported):
     assert str(exported / "network.nir") in str(caught.value)
 
 
-@pytest.mark.parametrize("edges", [[("inputs", "outputs")], [("inputs", "input"), ("input", "inputs")]])
+@pytest.mark.parametrize("edges", [[("input", "output")], [("input", "layer1"), ("layer1", "input")]])
 def test_a_graph_that_is_no_chain_is_refused(edges, exported):
     graph = plain.read(str(exported / "network.nir"))
     plain.write(str(exported / "network.nir"), plain.NIRGraph(graph.nodes, edges, type_check=False))
@@ -156,7 +203,7 @@ def test_a_graph_that_is_no_chain_is_refused(edges, exported):
 def test_a_chain_of_other_nodes_is_refused(tmp_path):
     graph = plain.NIRGraph.from_list(plain.Linear(np.ones((2, 3))))
     plain.write(str(tmp_path / "network.nir"), graph)
-    with pytest.raises(InputError, match=r"nodes = 'Input -> Linear -> Output': must be Input, Scale, IF"):
+    with pytest.raises(InputError, match=r"nodes = 'Input -> Linear -> Output': must be Input, IF"):
         nir.read(tmp_path)
 
 

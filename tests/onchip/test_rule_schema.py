@@ -1,0 +1,156 @@
+"""The schema of `plasticity.json` and the readers: what one refuses for its structure, the others refuse."""
+
+import copy
+import json
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from neuroclapp.errors import NeuroclappError
+from neuroclapp.onchip import rulereader
+from neuroclapp.onchip.chip import Chip
+from neuroclapp.onchip.export import export
+
+jsonschema = pytest.importorskip("jsonschema")
+
+SCHEMA = json.loads(files("neuroclapp.onchip").joinpath("plasticity.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+IDEAL = Chip(name="ideal", title="no limits")
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["properties"]["version"] == {"const": 1}
+
+
+@pytest.mark.parametrize("feedback", ["symmetric", "blocked", "split"])
+def test_every_export_fits_the_schema(feedback, small, tmp_path):
+    export(*small(feedback), IDEAL, tmp_path)
+    VALIDATOR.validate(json.loads((tmp_path / "plasticity.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def document(small, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    export(*small(), IDEAL, folder)
+    return folder, json.loads((folder / "plasticity.json").read_text())
+
+
+def accepted(folder, changed):
+    """Whether our reader takes a document."""
+    (folder / "changed").mkdir(exist_ok=True)
+    (folder / "changed" / "plasticity.json").write_text(json.dumps(changed))
+    try:
+        rulereader.read(folder / "changed")
+    except NeuroclappError:
+        return False
+    return True
+
+
+def places(node, path=()):
+    """All keys of objects and the first two entries of lists, with their paths."""
+    keys = (
+        list(node) if isinstance(node, dict) else range(min(len(node), 2)) if isinstance(node, list) else []
+    )
+    for key in keys:
+        yield (*path, key)
+        yield from places(node[key], (*path, key))
+
+
+def at(node, path):
+    for key in path:
+        node = node[key]
+    return node
+
+
+OTHERS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.floats(-2, 2).filter(lambda one: one != int(one))
+    | st.sampled_from(["", "x", "y1", "w_ff", "bias", "sample", "d(sample)", [], {}, [0.5], [[0.5]]])
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_the_schema_refuses_the_reader_refuses(data, document):
+    folder, whole = document
+    changed = copy.deepcopy(whole)
+    path = data.draw(st.sampled_from(list(places(whole))))
+    parent = at(changed, path[:-1])
+    how = data.draw(st.sampled_from(["delete", "replace", "add"]))
+    if how == "delete":
+        del parent[path[-1]]
+    elif how == "replace":
+        parent[path[-1]] = data.draw(OTHERS)
+    elif isinstance(parent, dict):
+        parent["colour"] = "red"
+    else:
+        parent.append(data.draw(OTHERS))
+    if not VALIDATOR.is_valid(changed):
+        assert not accepted(folder, changed), (how, path)
+
+
+@pytest.mark.parametrize("key", ["colour", "format", "version"])
+def test_unknown_and_missing_keys_are_refused_by_both(key, document):
+    folder, whole = document
+    for path in [(), *(path for path in places(whole) if isinstance(at(whole, path), dict))]:
+        changed = copy.deepcopy(whole)
+        at(changed, path)[key] = "red"
+        assert not VALIDATOR.is_valid(changed)
+        assert not accepted(folder, changed)
+
+
+def test_every_key_is_required_by_both(document):
+    folder, whole = document
+    for path in [path for path in places(whole) if isinstance(path[-1], str)]:
+        changed = copy.deepcopy(whole)
+        del at(changed, path[:-1])[path[-1]]
+        assert not VALIDATOR.is_valid(changed), path
+        assert not accepted(folder, changed), path
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("version",), 2),
+        (("version",), True),
+        (("gate",), "separate"),
+        (("clock", "dt"), 0),
+        (("clock", "steps"), 1),
+        (("clock", "epoch"), 0),
+        (("clock", "windows", "sample"), [32]),
+        (("input", "units"), 0),
+        (("layers",), []),
+        (("layers", 0, "connections", 0, "target"), "w_x"),
+        (("layers", 0, "connections", 0, "target"), "w_pred"),
+        (("layers", 0, "connections", 0, "dw"), "0.5*x0*x1*y1"),
+        (("layers", 0, "connections", 0, "weights"), [[0.5]]),
+        (("layers", 0, "connections", 0, "folds", 0, "trace"), "y4"),
+        (("layers", 0, "connections", 0, "folds", 0, "post"), ["w(sample)"]),
+        (("layers", 0, "connections", 0, "scale"), 0),
+        (("layers", 0, "modulator", "burst"), 0.5),
+        (("layers", 0, "modulator", "listens"), [[None]]),
+    ],
+)
+def test_structural_faults_are_refused_by_both(path, value, document):
+    folder, whole = document
+    changed = copy.deepcopy(whole)
+    at(changed, path[:-1])[path[-1]] = value
+    assert not VALIDATOR.is_valid(changed)
+    assert not accepted(folder, changed)
+
+
+def test_integers_may_stand_for_whole_numbers(document):
+    """Other languages write 1.0 as 1."""
+    folder, whole = document
+    changed = copy.deepcopy(whole)
+    changed["membrane"]["threshold"], changed["layers"][0]["modulator"]["tonic"] = 1, 40
+    weights = changed["layers"][0]["connections"][2]["weights"]
+    changed["layers"][0]["connections"][2]["weights"] = np.zeros_like(weights, dtype=int).tolist()
+    assert VALIDATOR.is_valid(changed)
+    assert accepted(folder, changed)

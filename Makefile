@@ -19,7 +19,7 @@ EXCHANGE := .venv-exchange
 COMPILE := $(RESOLVER)/bin/uv pip compile --quiet --no-python-downloads --no-build --extra all --extra dev pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow test-exchange test-lava-310 format resolve lock wheel clean
+.PHONY: help install run test test-slow test-lava-fuzz test-exchange test-lava-310 format resolve lock wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -54,6 +54,9 @@ test: $(STAMP)  ## check style and types, run the quick tests
 
 test-slow: $(STAMP)  ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-lava-fuzz: $(STAMP)  ## hold the integer interpreter to Lava on 1024 random networks; ARGS='--first 5000 --networks 64'
+	PYTHONPATH=tests $(BIN)/python -m agreement.lava_fuzz $(ARGS)
 
 test-lava-310:  ## run the tests of Lava on Python 3.10, in an environment of their own
 	@if [ -z "$(PYTHON310)" ]; then \

@@ -28,7 +28,7 @@ def run(tool, folder):
     if not python.exists():
         pytest.skip(f"{python} is absent: make test-exchange installs {tool}")
     command = [str(python), str(Path(__file__).parent / "readers.py"), tool, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=290)
     assert done.returncode == 0, done.stderr[-3000:]
     with np.load(folder / f"{tool}.npz") as file:
         return {name: file[name] for name in file.files}
@@ -45,6 +45,7 @@ def test_exact_counts_are_those_of_lava(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("spikes", "bias"), [(5, False), (20, False), (20, True)])
 @pytest.mark.parametrize("tool", TOOLS)
 def test_counts_are_exact_where_the_metadata_is_honoured_and_near_where_not(tool, spikes, bias, tmp_path):

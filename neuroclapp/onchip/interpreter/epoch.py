@@ -40,6 +40,11 @@ class Program:
         return cls(targets(rule, words, mode, sign), seen, words)
 
     @cached_property
+    def tags(self) -> bool:
+        """Whether tags change."""
+        return any(one.name == "t" for one in self.targets)
+
+    @cached_property
     def by_column(self) -> bool:
         """Whether only the synapses of presynaptic neurons that spiked can change."""
         return set(self.seen) == {"x0"}
@@ -50,6 +55,8 @@ class Program:
 
     def settled(self, state: State) -> bool:
         """Say whether synapses at which no product holds stay as they are; tags need a look each time."""
+        if state.settled and not self.tags:
+            return True
         return all(
             (state.settled and one.name != "t") or one.settled(getattr(state, one.name))
             for one in self.targets
@@ -127,7 +134,7 @@ def _learn_columns(program: Program, state: State, past: Past, random: Random) -
     spiked = state.pre_spike.nonzero()
     networks = spiked[:-1]
     times = state.pre_spike[spiked]
-    found = {"x0": np.ones((1, 1), np.int32)}
+    found: dict[str, Integers] = {}
     for name in program.seen["x0"]:
         if name in PRE_TRACES:
             found[name] = _at(past.x, PRE_TRACES.index(name), times, spiked)[:, None]

@@ -68,8 +68,8 @@ def steps(terms: tuple[Term, ...], words: Words, mode: Mode) -> tuple[Step, ...]
 def accumulate(summed: Integers, ready: tuple[Step, ...], placed: Placed, words: Words) -> None:
     """Add all steps to ``summed`` (..., post, pre), in place; it starts as ``variable << fraction``.
 
-    ``placed[dependency]`` holds the dependency, 0 or 1, under its own name, and the factors as that
-    dependency sees them; all broadcast with ``summed``.
+    ``placed[dependency]`` holds the dependency, 0 or 1, under its own name (absent: 1), and the factors as
+    that dependency sees them; all broadcast with ``summed``.
     """
     most = 2**words.accumulator - 1
     least = -most - 2
@@ -141,12 +141,14 @@ def _addend(step: Step, values: Mapping[str, Integers]) -> Integers | None:
 
 def _product(step: Step, values: Mapping[str, Integers]) -> Integers | None:
     """Return mantissa times dependency times factors; None where the dependency holds nowhere."""
-    gate, kind = values[step.dependency], step.dtype
-    if not np.count_nonzero(gate):
-        return None
+    gate, kind = values.get(step.dependency), step.dtype
+    parts: dict[tuple[int, ...], Integers] = {}
+    if gate is not None:
+        if not np.count_nonzero(gate):
+            return None
+        parts[gate.shape] = gate.astype(kind)
     # Factors of one shape are multiplied first: vectors before matrices. Wrapping is arithmetic modulo 2^32,
     # in which no order matters.
-    parts: dict[tuple[int, ...], Integers] = {gate.shape: gate.astype(kind) * kind(step.mantissa)}
     for one in step.factors:
         value = values[one.name]
         if one.constant:
@@ -156,7 +158,9 @@ def _product(step: Step, values: Mapping[str, Integers]) -> Integers | None:
             value = value.astype(kind)
         known = parts.get(value.shape)
         parts[value.shape] = value if known is None else known * value
-    product, *others = sorted(parts.values(), key=_size)
+    product, *others = sorted(parts.values(), key=_size) if parts else [np.ones((1, 1), kind)]
+    if step.mantissa != 1:
+        product = product * kind(step.mantissa)
     for part in others:
         product = product * part
     return product

@@ -56,7 +56,7 @@ class Rule:
     def terms(self) -> tuple[Term, ...]:
         return (*self.w, *self.d, *self.t)
 
-    @property
+    @cached_property
     def period(self) -> int:
         """Return the learning epochs from one in which uk holds to the next, 2^k; 1 without a uk."""
         return next((2 ** int(one.dependency[1:]) for one in self.terms if one.dependency[0] == "u"), 1)

@@ -38,10 +38,12 @@ def die_once(path, report):
 
 def wait_long(folder, report):
     """Say that it began, and go on until it is told to end; then it leaves no file ``ended``."""
-    (folder / "began").touch()
-    for _ in range(2000):
-        report(0)
-        time.sleep(0.01)
+    with (folder / "began").open("a") as file:
+        for _ in range(2000):
+            file.write(".")
+            file.flush()
+            report(0)
+            time.sleep(0.01)
     (folder / "ended").touch()
 
 

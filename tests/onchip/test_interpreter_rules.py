@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from neuroclapp.errors import InputError
 from neuroclapp.onchip import series
-from neuroclapp.onchip.chip import Chip
+from neuroclapp.onchip.chip import Chip, load_chip
 from neuroclapp.onchip.interpreter import LAVA_WORDS, Rule, Words, apply, rate
 from neuroclapp.onchip.series import Operand, Term
 
@@ -42,7 +42,9 @@ def by_hand(terms, target, values, random, words, mode, sign):
         product = mantissa * values["u" if term.dependency[0] == "u" else term.dependency]
         for operand in term.operands:
             bits = widths[operand.name]
-            product *= clip(values[operand.name] + operand.constant, -(2**bits), 2**bits - 1)
+            factor = values[operand.name] + operand.constant
+            factor = (factor > 0) - (factor < 0) if operand.sign else factor
+            product *= clip(factor, -(2**bits), 2**bits - 1)
         if mode == "lava" and words.weight <= 8 and words.trace <= 7:
             product = (product + 2**31) % 2**32 - 2**31
         shift = max(0, sum(widths[operand.name] for operand in term.operands) + 4 - words.accumulator)
@@ -62,7 +64,11 @@ def by_hand(terms, target, values, random, words, mode, sign):
     return clip(whole, *bounds)
 
 
-operands = st.builds(Operand, st.sampled_from(series.VARIABLES), st.integers(-128, 127))
+constants = st.one_of(st.integers(-128, 127), st.integers(-(2**15), 2**15 - 1))
+operands = st.one_of(
+    st.builds(Operand, st.sampled_from(series.VARIABLES), constants),
+    st.builds(Operand, st.sampled_from(series.SYNAPTIC), constants, st.just(True)),
+)
 terms = st.lists(
     st.builds(
         Term,
@@ -154,6 +160,10 @@ def test_networks_side_by_side_learn_as_each_alone():
         alone = apply(rule, {name: v[n] for name, v in values.items()}, np.random.default_rng(n))
         for name in "wt":
             np.testing.assert_array_equal(together[name][n], alone[name])
+
+
+def test_loihi_2_as_the_catalogue_has_it_takes_lavas_words():
+    assert Words.of_chip(load_chip("loihi2")) == LAVA_WORDS
 
 
 def test_what_does_not_fit_is_named():

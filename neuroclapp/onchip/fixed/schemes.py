@@ -54,7 +54,7 @@ class Scheme:
     accumulate: Accumulate = "carry"
     mantissa: Literal[1, 4] = 4
     every: PositiveInt = 64
-    pairs: PositiveInt = 2
+    pairs: PositiveInt = 4
     keeps: bool = True
     remainder: bool = True
 

@@ -19,7 +19,7 @@ half a weight step, one weight step is carried over and exactly that is taken fr
 
 y1 - 64 is even there, since a chip shifts the product right by three: 2 (4 x1 2y >> 3) = 2 x1 y. Tags start
 odd and stay odd, so that t never equals h, where half a step would be carried and rounded. y3 is 64 in the
-windows of an open gate. With two pairs of signs, at h and 3h, two weight steps can be carried at once.
+windows of an open gate. With more pairs of signs, at h, 3h, 5h ..., as many steps can be carried at once.
 
 A rule's text means what it means in Lava's fixed point: the exponents above include its shifts, see
 `neuroclapp.onchip.interpreter.rate`. With other word widths 64 is half a trace's range, and so on.

@@ -117,14 +117,15 @@ def memories(lengths: list[int]) -> None:
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     row = 2 * UNITS**2 * 8 / 1e6
-    print(f"\n2 matrices of {UNITS} x {UNITS} every 20 presentations ({row:.1f} MB a snapshot), all activity")
+    print(f"2 matrices of {UNITS} x {UNITS} every 20 presentations ({row:.1f} MB a snapshot), all activity")
     for presentations in lengths:
         without = measured(presentations, 0)["peak"]
         for memory in (24, 64, 256):
             found = measured(presentations, memory)
             print(
                 f"{presentations:6d} presentations, {memory:4d} MB stated: {found['peak'] - without:6.1f} MB "
-                f"more than without ({without:.0f} MB); files of {found['files']:.0f} MB"
+                f"more than without ({without:.0f} MB); files of {found['files']:.0f} MB",
+                flush=True,
             )
 
 
@@ -138,5 +139,6 @@ if __name__ == "__main__":
     if options.child:
         child(int(options.child[0]), options.child[1])
     else:
-        times(options.presentations, options.repeats)
+        if options.repeats:
+            times(options.presentations, options.repeats)
         memories(options.lengths)

@@ -185,8 +185,10 @@ class Part:
             self._presentations.add(columns)
 
     def close(self) -> None:
-        self._snapshots.flush()
-        self._presentations.flush()
+        """Write what is left, and give the memory back: the next part takes as much."""
+        for buffer in (self._snapshots, self._presentations):
+            buffer.flush()
+            buffer.free()
 
 
 class _Buffer:
@@ -225,6 +227,9 @@ class _Buffer:
             dataset.resize(written + self._filled, axis=0)
             dataset[written:] = self._arrays[name][: self._filled]
         self._filled = 0
+
+    def free(self) -> None:
+        self._arrays.clear()
 
 
 def _columns(recording: Recording, populations: Populations) -> dict[str, tuple[np.dtype, Any]]:

@@ -84,37 +84,39 @@ class Still:
         return Stretch(Record(np.zeros((count, INPUTS)), [layer, layer]), self.weights, state)
 
 
-def peak(folder, made, weights, recording, presentations):
-    """Return the most memory [bytes] that numpy held in a simulation that records."""
+def peak(folder, made, weights, recording, presentations, every=100):
+    """Return the most memory [bytes] that numpy held in a simulation, in parts of ``every``."""
     shown = Presentations(
         np.zeros((presentations, INPUTS)), np.zeros(presentations, np.int8), np.arange(presentations)
     )
     tracemalloc.start()
-    tracemalloc.reset_peak()
-    simulate(Still(made, weights), shown, weights, folder, 500, recording)
+    simulate(Still(made, weights), shown, weights, folder, every, recording)
     found = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return found
 
 
-def test_memory_stays_below_what_was_stated_in_a_run_ten_times_as_long(made, tmp_path):
-    """A snapshot is 131 kB here, so that the longer run leaves 6.6 MB of them, in rows and in files."""
+@pytest.mark.parametrize("memory", [4.6e6, 5e6, 8e6])
+def test_memory_stays_below_what_was_stated_in_a_run_ten_times_as_long(memory, made, tmp_path):
+    """A snapshot is 131 kB here; the longer run leaves 51 of them in ten parts, 6.6 MB.
+
+    What is stated holds 4.2 MB for HDF5 and its Python objects, which numpy's arrays must leave free.
+    """
     weights = Weights({"a.w_ff": np.random.default_rng(0).random((128, 128))})
-    recording = Recording({"a.w_ff": None}, 20, ALL, memory="5 MB")
-    short = peak(tmp_path / "short", made, weights, recording, 100)
-    long = peak(tmp_path / "long", made, weights, recording, 1000)
-    assert short < long * 1.5
-    assert long < 5e6
-    assert len(Recorded(tmp_path / "long" / "recording").weights()[0]) == 51
+    recording = Recording({"a.w_ff": None}, 20, ALL, memory)
+    without = peak(tmp_path / "without", made, weights, None, 1000)
+    for presentations in (100, 1000):
+        found = peak(tmp_path / str(presentations), made, weights, recording, presentations)
+        assert found - without < memory - HDF5 + 1e5
+    assert len(Recorded(tmp_path / "1000" / "recording").weights()[0]) == 51
 
 
-def test_more_memory_is_used_where_it_is_given_and_no_more_than_that(made, tmp_path):
+def test_more_memory_is_used_where_it_is_given(made, tmp_path):
     weights = Weights({"a.w_ff": np.random.default_rng(0).random((128, 128))})
-    peaks = []
-    for memory in (5e6, 8e6):
-        recording = Recording({"a.w_ff": None}, 5, memory=memory)
-        peaks.append(peak(tmp_path / str(memory), made, weights, recording, 500))
-        assert peaks[-1] < memory
+    peaks = [
+        peak(tmp_path / str(memory), made, weights, Recording({"a.w_ff": None}, 5, memory=memory), 500, 500)
+        for memory in (5e6, 8e6)
+    ]
     assert peaks[1] > peaks[0] + 1e6
 
 

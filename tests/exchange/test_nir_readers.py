@@ -34,9 +34,9 @@ def run(tool, folder):
         return {name: file[name] for name in file.files}
 
 
+@pytest.mark.lava
+@pytest.mark.skipif(importlib.util.find_spec("lava") is None, reason="lava-nc is not installed")
 def test_exact_counts_are_those_of_lava(tmp_path):
-    if importlib.util.find_spec("lava") is None:
-        pytest.skip("lava-nc is not installed")
     made, inputs = measured.network(0, 20, bias=True)
     nir.write(made, tmp_path)
     wanted = measured.exact(made, inputs[:5])

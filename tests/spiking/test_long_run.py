@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroclapp.errors import InputError, RunError
-from neuroclapp.plasticity import permuted_dendrites
+from neuroclapp.plasticity import Control, permuted_dendrites
 from neuroclapp.spiking.checkpoint import load
 from neuroclapp.spiking.drawn import draw
 from neuroclapp.spiking.engine import Engine
@@ -63,13 +63,20 @@ def test_stopped_and_taken_up_it_ends_like_a_single_call(name, library, tmp_path
     assert bits(*simulate(engine, shown, weights, tmp_path, *given)) == bits(*found)
 
 
-def test_controls_are_taken_up_where_they_were(tmp_path):
+@pytest.mark.parametrize("name", ["permuted", "delayed", "bounded"])
+def test_controls_are_taken_up_where_they_were(name, tmp_path):
     made, shown, weights = spiking_network(network(), BASE), stream(19), initial(network())
-    control = permuted_dendrites(len(shown), 2, UNITS, np.random.default_rng(9))
+    control = {
+        "permuted": permuted_dendrites(len(shown), 2, UNITS, np.random.default_rng(9)),
+        "delayed": Control(delay=3),  # gammas that are on their way are part of the state
+        "bounded": Control(always_open=True, bound=0.5),
+    }[name]
     expected = Engine(made).run(shown, weights, control=control)
-    with pytest.raises(KeyboardInterrupt):
-        simulate(Engine(made), shown, weights, tmp_path, 4, None, Conditions(control=control), stop_at(10))
-    found = simulate(Engine(made), shown, weights, tmp_path, 4, None, Conditions(control=control))
+    conditions = Conditions(control=control)
+    for stop in (3, 10):
+        with pytest.raises(KeyboardInterrupt):
+            simulate(Engine(made), shown, weights, tmp_path, 4, None, conditions, stop_at(stop))
+    found = simulate(Engine(made), shown, weights, tmp_path, 4, None, conditions)
     assert bits(*found) == bits(expected.weights, expected.state)
 
 

@@ -114,7 +114,7 @@ class Watch:
             both = gamma[:, :, index] * rate[:, :, index]
             found[f"cosine/{name}"] = np.where(both != 0, rate[:, :, index] * np.stack(each), np.nan)
         for name, array in found.items():
-            self.kept.setdefault(name, []).append(array)
+            self.kept.setdefault(name, []).append(np.ascontiguousarray(array))  # sums depend on it
         self.signs.append(self.sign)
 
     def arrays(self) -> dict[str, Array]:

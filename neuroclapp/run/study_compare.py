@@ -16,9 +16,11 @@ from ..errors import RunError
 from ..files import read_json, write_json
 from ..presentations import generator
 from ..study import Condition
+from ..weights import load_weights
 from .compare import PARTS, Features, rate_features
 from .parallel import Job, Report, side_by_side
 from .study import StudyRun
+from .study_chip import scales_of
 from .study_worlds import Worlds
 from .versions import versions
 
@@ -162,4 +164,37 @@ def _figures(run: StudyRun, condition: Condition) -> dict[str, Any]:
         else summarise([one[name] for one in agreement])
         for name, value in agreement[0].items()
     }
+    if settings.chip is not None:
+        found |= _on_chip(run, condition)
     return found
+
+
+def _on_chip(run: StudyRun, condition: Condition) -> dict[str, Any]:
+    """Return where the bits of a condition's words go, and histograms of W, learned in rates and in
+    integers.
+    """
+    chip, seeds = condition.settings.chip, condition.settings.seeds
+    assert chip is not None
+    scales = scales_of(run.worlds(condition), run.of(condition, "scales.json"))
+    kept = read_json(run.of(condition, "scales.json"))
+    words = {"weight": chip.weight, "tag": chip.tag, "trace": chip.trace}
+    weights = {}
+    network = run.worlds(condition).network
+    for layer in (one.name for one in network.layers):
+        learned = [
+            load_weights(run.of(condition, f"seed{seed}.safetensors"), network)[f"{layer}.w_ff"]
+            for seed in seeds
+        ]
+        rates = [run.rate_weights(condition, seed, "rate")[f"{layer}.w_ff"] for seed in seeds]
+        widest = max(float(np.abs(array).max()) for array in (*learned, *rates))
+        edges = np.linspace(-widest, widest, 61)
+        shares = {
+            world: (np.histogram(np.concatenate(arrays), edges)[0] / np.size(arrays)).tolist()
+            for world, arrays in (("rate", rates), ("chip", learned))
+        }
+        weights[layer] = {"edges": edges.tolist(), **shares}
+    matrices = {name: vars(scale) for name, scale in scales.matrices.items()}
+    return {
+        "chip": {**kept, "scales": matrices, "replay": dict(scales.replay), "words": words},
+        "weights": weights,
+    }

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import RunError
 from ..files import read_json, write_text
+from ..report.bits import bits
 from ..report.document import Shown
 from ..report.study import breaks, curves, layers, page
 from .draw import draw
@@ -25,6 +26,12 @@ def plot_study(run: StudyRun) -> None:
         write_text(run.folder / "report.html", page(results, shown, command))
 
 
+_BITS = (
+    "Blue: from a weight's (or tag's) step to its range; orange: what 99.9 % of weights and of updates need, "
+    "in float runs with seeds of their own. Right: weights at the end, all seeds."
+)
+
+
 def _figures(results: dict[str, Any]) -> Iterator[Shown]:
     used = {point["picture"] for one in results["conditions"].values() for point in one["points"]}
     for picture in results["pictures"]:
@@ -32,6 +39,9 @@ def _figures(results: dict[str, Any]) -> Iterator[Shown]:
             continue
         if picture["by"] == "layer":
             yield Shown(picture["name"], picture["title"], layers(picture, results), _depth(picture, results))
+            for name, one in results["conditions"].items():
+                if "chip" in one and any(point["picture"] == picture["name"] for point in one["points"]):
+                    yield Shown(f"bits_{name}", f"{one['title']}: where the bits go", bits(one), _BITS)
         else:
             sentence = f"{breaks(picture, results)} Bars are 95 % intervals over seeds."
             yield Shown(picture["name"], picture["title"], curves(picture, results), sentence)

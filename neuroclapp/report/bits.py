@@ -1,0 +1,58 @@
+"""Where the bits of a chip's words go: ranges of weights, tags and traces beside what a float run needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .style import COLOURS, figure, label
+
+_WEIGHT, _TAG, _NEED = "#0072b2", "#56b4e9", "#d55e00"
+
+
+def bits(one: dict[str, Any]) -> Figure:
+    """Draw a condition's words by matrix, on a scale of powers of two, and learned weights as histograms.
+
+    ``one["chip"]`` holds ``ranges``, ``scales`` and ``words``, ``one["weights"]`` by layer the ``edges`` of a
+    histogram of W and the shares ``rate`` and ``chip``.
+    """
+    layers = list(one["weights"])
+    drawn, axes = figure(1, 1 + len(layers), (4.6 + 2.7 * len(layers), 3.2))
+    _ranges(axes[0], one["chip"])
+    for each, name in zip(axes[1:], layers, strict=True):
+        found = one["weights"][name]
+        for world, colour, title in (("rate", "rate", "in rates"), ("chip", "spiking", "in integers")):
+            each.stairs(found[world], found["edges"], color=COLOURS[colour], label=f"learned {title}")
+        each.set_yscale("log")
+        label(each, "W [rate units]", "share of synapses", name)
+    axes[-1].legend(fontsize=7, frameon=False)
+    return drawn
+
+
+def _ranges(axes: Any, chip: dict[str, Any]) -> None:
+    names = list(chip["scales"])
+    for place, name in enumerate(reversed(names)):
+        scale, words = chip["scales"][name], chip["words"]
+        step = -scale["exponent"]
+        tag = step - float(np.log2(scale["carry"]))
+        _bar(axes, step, words["weight"], place + 0.18, _WEIGHT)
+        if scale["carry"] > 1:
+            _bar(axes, tag, words["tag"], place - 0.18, _TAG)
+        for key, height in (("weight", 0.18), ("change", -0.18)):
+            needed = float(np.log2(chip["ranges"][key][name]))
+            axes.plot(needed, place + height, "|", color=_NEED, markersize=11, markeredgewidth=2)
+    axes.set_yticks(range(len(names)), list(reversed(names)), fontsize=8)
+    for colour, text in (
+        (_WEIGHT, "a weight's bits"),
+        (_TAG, "a tag's bits"),
+        (_NEED, "99.9 % of |w|, |dw|"),
+    ):
+        axes.plot([], [], color=colour, linewidth=3, label=text)
+    axes.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    label(axes, "log2 of a value [rate units]", "")
+
+
+def _bar(axes: Any, start: float, length: float, height: float, colour: str) -> None:
+    axes.plot([start, start + length], [height] * 2, color=colour, linewidth=5, solid_capstyle="butt")

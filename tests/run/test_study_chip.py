@@ -1,0 +1,100 @@
+"""A study with a condition in a chip's integers: scales, learning, resumption, its figures."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from run.checks import results_of
+from run.test_study import MODEL, STUDY
+
+from neuroclapp.cli import main
+from neuroclapp.run.study import StudyRun
+from neuroclapp.run.study_chip import ChipSimulator, scales_of
+from neuroclapp.run.study_simulate import learn
+from neuroclapp.weights import load_weights
+
+CHIP = """
+[[conditions]]
+name = "integers"
+title = "in integers"
+points = [{picture = "depth"}]
+seeds = [3, 4]
+chip.fit_seeds = [100]
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("catalogue")
+    (folder / "model.toml").write_text(
+        MODEL.replace('name = "b"\nunits = 12', 'name = "b"\nunits = 12\nbias = false')
+    )
+    text = STUDY.format(model=folder / "model.toml")
+    (folder / "small.toml").write_text(text[: text.index("[[conditions]]")] + CHIP)
+    assert main(["run", str(folder / "small.toml"), "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def test_weights_are_whole_steps_within_their_range_and_say_where_the_bits_go(finished):
+    found = results_of(finished)["conditions"]["integers"]
+    run = StudyRun(finished)
+    condition = run.study.condition("integers")
+    network = run.worlds(condition).network
+    for seed in (3, 4):
+        weights = load_weights(run.of(condition, f"seed{seed}.safetensors"), network)
+        for name, scale in found["chip"]["scales"].items():
+            steps = weights[name] * 2.0 ** scale["exponent"]
+            assert np.array_equal(steps, np.round(steps)), name
+            assert np.abs(steps).max() <= 256
+    for name, scale in found["chip"]["scales"].items():
+        tried = found["chip"]["tried"][name]
+        assert tried[str(scale["carry"])] == max(tried.values())
+    for layer in found["weights"].values():
+        assert sum(layer["chip"]) == pytest.approx(1)
+        assert sum(layer["rate"]) == pytest.approx(1)
+    assert (finished / "figures" / "bits_integers.png").is_file()
+    assert all(cosine > 0.9 for cosine in found["agreement"]["accumulated_cosine"]["w_ff"]["mean"])
+
+
+def test_a_condition_in_integers_goes_on_from_what_it_kept_to_the_same_bits(finished, tmp_path, monkeypatch):
+    run = StudyRun(shutil.copytree(finished, tmp_path / "run"))
+    condition = run.study.condition("integers")
+    worlds, length = run.worlds(condition), condition.settings.data.presentations
+    stretches = []
+    whole = ChipSimulator.run_many
+
+    def stopped(self, simulations, watch=None):
+        stretches.append(len(simulations[0].stream))
+        if len(stretches) == 2:
+            raise KeyboardInterrupt
+        return whole(self, simulations, watch)
+
+    for path in run.of(condition, "").glob("seed*"):
+        path.unlink()
+    monkeypatch.setattr(ChipSimulator, "run_many", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        learn(run.folder, "integers", (3, 4), lambda done: None)
+    assert 0 < stretches[0] < length
+    assert list(run.of(condition, "").glob("going-*"))
+    learn(run.folder, "integers", (3, 4), lambda done: None)
+    assert sum(stretches) - stretches[1] == length  # the first stretch was not done again
+    for seed in (3, 4):
+        name = f"seed{seed}.safetensors"
+        first, second = (
+            load_weights(StudyRun(folder).of(condition, name), worlds.network)
+            for folder in (finished, run.folder)
+        )
+        assert all(np.array_equal(first[key], second[key]) for key in first)
+        files = (
+            StudyRun(folder).of(condition, f"seed{seed}-agreement.json") for folder in (finished, run.folder)
+        )
+        one, other = (json.loads(path.read_text()) for path in files)
+        assert one == other
+
+
+def test_kept_scales_are_those_that_were_chosen(finished, tmp_path):
+    run = StudyRun(finished)
+    condition = run.study.condition("integers")
+    path = run.of(condition, "scales.json")
+    assert scales_of(run.worlds(condition), path) == scales_of(run.worlds(condition), tmp_path / "again.json")

@@ -110,9 +110,9 @@ def layers(picture: dict[str, Any], results: dict[str, Any]) -> Figure:
         for each in (top, below):
             each.set_xticks(at, one["layers"])
             each.set_xlim(0.5, len(at) + 0.5)
-    lowest = min(np.min(measured(one, m)["per_seed"]) for one in found for m in _AGREEMENT)
+    seeds = np.concatenate([np.ravel(measured(one, m)["per_seed"]) for one in found for m in _AGREEMENT])
     for below in axes[len(found) :]:
-        below.set_ylim(lowest - 0.02 * (1 - lowest) - 0.002, 1.001)
+        below.set_ylim(seeds.min() - 0.003, max(1.0, seeds.max()) + 0.003)
     axes[0].legend(fontsize=8, frameon=False)
     axes[len(found)].legend(fontsize=8, frameon=False)
     return made

@@ -1,6 +1,6 @@
 """What a time step costs in Lava's fixed point and in the integer interpreter: CPU time, side by side.
 
-    python benchmarks/interpreter.py [--units 64 256] [--steps 512] [--repeats 5]
+    python benchmarks/interpreter.py [--units 64 256] [--steps 512] [--repeats 5] [--rows loop]
 
 One plastic matrix of as many inputs as units. Rows, each with the steps of a learning epoch:
 
@@ -41,6 +41,10 @@ from neuroclapp.onchip.interpreter import (
 from neuroclapp.onchip.lava.fixed_jobs import run_networks
 
 SHORT, WINDOW = 64, 16
+ROWS = (
+    *(("given", 1), ("given", 16), ("given", 64), ("loop", 1), ("loop", 16), ("loop x8", 16)),
+    ("window", WINDOW),
+)
 THREE_FACTORS = "2^-3*x0*x1*y1"
 PAIRS = "2^-2*x1*y0 - 2^-2*x0*y1"
 VTH = 40
@@ -146,11 +150,12 @@ def main() -> None:
     given.add_argument("--units", type=int, nargs="+", default=[64, 256])
     given.add_argument("--steps", type=int, default=512)
     given.add_argument("--repeats", type=int, default=5)
+    given.add_argument("--rows", nargs="+", default=["given", "loop", "loop x8", "window"])
     options = given.parse_args()
-    rows = [("given", 1), ("given", 16), ("given", 64), ("loop", 1), ("loop", 16), ("loop x8", 16)]
+    rows = [(kind, epoch) for kind, epoch in ROWS if kind in options.rows]
     print("us per step           Lava CPU   wall   interpreter CPU   wall   ratio CPU (least .. most)   wall")
     for units in options.units:
-        for kind, epoch in (*rows, ("window", WINDOW)):
+        for kind, epoch in rows:
             turns = np.array([turn(kind, epoch, units, options.steps) for _ in range(options.repeats)])
             a, b, c, d = np.median(turns, axis=0)
             cpu, wall = turns[:, 0] / turns[:, 2], turns[:, 1] / turns[:, 3]

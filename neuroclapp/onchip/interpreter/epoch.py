@@ -20,6 +20,9 @@ from .state import State
 from .traces import Spiked
 from .words import Mode, Sign, Words
 
+#: Synapses that are worked on at once: what is computed on the way stays in the processor's cache.
+_BLOCK = 2**13
+
 
 @dataclass(frozen=True)
 class Program:
@@ -83,15 +86,35 @@ def learn(program: Program, state: State, past: Past, holds: bool, random: Rando
 
 
 def _learn_all(program: Program, state: State, past: Past, holds: bool, random: Random) -> None:
-    placed = {name: _placed(name, factors, state, past, holds) for name, factors in program.seen.items()}
-    changed = {
-        one.name: one.learned(
-            getattr(state, one.name), placed, ceilings(random, one.fraction, state.w.shape), program.words
-        )
-        for one in program.targets
+    # In the order in which synapses lie in memory, presynaptic neurons first.
+    placed = {
+        name: {key: _turned(value) for key, value in _placed(name, factors, state, past, holds).items()}
+        for name, factors in program.seen.items()
     }
+    changed = {}
+    for one in program.targets:
+        before = _turned(getattr(state, one.name))
+        upwards = _turned(ceilings(random, one.fraction, state.w.shape))
+        changed[one.name] = after = np.empty_like(before)
+        rows = max(1, _BLOCK * before.shape[-2] // max(before.size, 1))
+        for first in range(0, before.shape[-2], rows):
+            at = slice(first, first + rows)
+            part = {
+                name: {key: _cut(value, at) for key, value in own.items()} for name, own in placed.items()
+            }
+            after[..., at, :] = one.learned(before[..., at, :], part, _cut(upwards, at), program.words)
     for name, value in changed.items():
-        setattr(state, name, value)
+        setattr(state, name, _turned(value))
+
+
+def _turned(value: Any) -> Any:
+    """Return (..., pre, post) of (..., post, pre) and back; a number as it is."""
+    return np.swapaxes(value, -1, -2) if np.ndim(value) else value
+
+
+def _cut(value: Any, rows: slice) -> Any:
+    """Return some rows of what is not the same in all."""
+    return value[..., rows, :] if np.ndim(value) and value.shape[-2] > 1 else value
 
 
 def _placed(

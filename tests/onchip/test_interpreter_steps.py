@@ -59,6 +59,20 @@ def test_epochs_at_once_equal_step_by_step(seed):
     assert_equal(together, alone)
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_large_matrices_take_other_ways_to_the_same_bits(seed, monkeypatch):
+    network, arrays = draw_network(seed, 20)
+    sent = (arrays["spikes"], arrays["back"], arrays["written"])
+    states = []
+    for large in (False, True):
+        if large:
+            monkeypatch.setattr("neuroclapp.onchip.interpreter.epoch._BLOCK", 7)
+            monkeypatch.setattr("neuroclapp.onchip.interpreter.integers._LARGE", 3)
+        states.append(synapses(network).start(arrays["weights"], arrays["tags"], arrays["delays"]))
+        run(synapses(network), states[-1], *sent)
+    assert_equal(*states)
+
+
 def test_a_copy_goes_on_to_the_same_bits():
     network, arrays = draw_network(3, 40)
     sent = (arrays["spikes"], arrays["back"], arrays["written"])

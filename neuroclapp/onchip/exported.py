@@ -41,8 +41,8 @@ def read_layers(folder: Path, layers: Sequence[str] | None) -> tuple[nir.Inferen
     network, program = read(folder)
     names = [one.soma.name for one in program.layers]
     wanted = names if layers is None else list(layers)
-    for layer in wanted or [None]:
-        if layer not in names:
-            known = f"no such layer; known: {', '.join(names)}"
-            raise InputError(folder / rulefile.FILE, "layer", layer, known)
+    strangers = [layer for layer in wanted if layer not in names]
+    if strangers or not wanted:
+        known = f"no such layer; known: {', '.join(names)}"
+        raise InputError(folder / rulefile.FILE, "layer", strangers[0] if strangers else None, known)
     return network, program, tuple(sorted({names.index(layer) for layer in wanted}))

@@ -106,4 +106,5 @@ class RecordedDenseModel(PyLearningDenseModelBitApproximate):  # type: ignore[mi
         for name, kept in self._states.items():
             kept.append(np.array(getattr(self, name)))
         if self.time_step == self._steps:
-            np.savez(self._path, **{name: np.stack(kept) for name, kept in self._states.items()})
+            states: dict[str, Any] = {name: np.stack(kept) for name, kept in self._states.items()}
+            np.savez(self._path, **states)

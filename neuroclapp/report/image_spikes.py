@@ -54,6 +54,7 @@ def accuracy(results: dict[str, Any]) -> Figure:
     """
     systems = results["systems"]
     made, axes = figure(len(systems), 2, (11, 4.0 * len(systems)), sharex=True, sharey=True)
+    top = 0.0
     for row, one in enumerate(systems.values()):
         at = np.arange(len(one["layers"]))
         for column, (readout, text) in enumerate(_READOUTS.items()):
@@ -70,9 +71,11 @@ def accuracy(results: dict[str, Any]) -> Figure:
                 }
                 _line(each, at + shift, one["variants"][name][readout], **look)
             each.set_xticks(at, one["layers"])
+            top = max(top, *one["rates"]["rate"]["mean"])
             each.grid(axis="y", color="#dddddd", lw=0.6)
             each.axhline(100 / results["classes"], color="#999999", lw=1, ls=":")
             label(each, "", f"test accuracy, {data_name(results)} [%]", f"{one['title']}, {text}")
+    axes[0].set_ylim(0, 1.4 * top)  # intervals of few seeds may reach far beyond
     axes[0].legend(fontsize=8, frameon=False)
     return made
 

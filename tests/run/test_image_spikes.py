@@ -130,6 +130,7 @@ def test_results_compare_spikes_with_rates_by_layer(finished):
     assert "Random" in (finished / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_features_in_rates_are_those_of_the_systems_readout(finished, experiment):
     """With all patches of all images the accuracies are those of a run of rates on the same systems."""
     before = sorted(path.name for path in (finished.parent / "trained").glob("*.safetensors"))

@@ -58,3 +58,22 @@ def test_rounding_is_to_the_nearest_point_of_the_grid(library, values, places):
 def test_blocks_cover_every_row_once(shape):
     rows = [row for block in arrays("numpy").blocks(shape) for row in range(shape[1])[block]]
     assert rows == list(range(shape[1]))
+
+
+def test_changes_of_large_matrices_are_the_sum_of_their_products():
+    draw = np.random.default_rng(0)
+    xp, weights = arrays("numpy"), draw.standard_normal((3, 200, 180))
+    posts, pres = (
+        [draw.standard_normal((2, 200)) for _ in range(2)],
+        [draw.standard_normal((2, 180)) for _ in range(2)],
+    )
+    expected = weights.copy()
+    for number, each in enumerate((0, 2)):
+        for post, pre in zip(posts, pres, strict=True):
+            for row in range(200):
+                expected[each, row] += post[number, row] * pre[number]
+    assert xp.add_products(weights, np.array([0, 2]), posts, pres)
+    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-13)
+    small = np.zeros((1, 8, 8))
+    assert not xp.add_products(small, np.array([0]), posts, pres)
+    assert not small.any()

@@ -11,11 +11,14 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg.blas import dgemm
 
 Library = Literal["numpy", "torch"]
 
 #: Share of packets that are not 0 below which a product goes from event to event.
 SPARSE = 0.1
+#: Weights of a matrix from which on its change is one product of BLAS, which reads and writes it once.
+LARGE = 2**15
 #: Numbers that a processor's cache holds while several operations go over them.
 CACHED = 2**16
 
@@ -109,6 +112,21 @@ class Arrays:
             if np.count_nonzero(flat) < SPARSE * flat.size:
                 return (scipy.sparse.csr_array(flat) @ w.T).reshape(*packets.shape[:-1], -1)
         return self.product(w, packets)
+
+    def add_products(
+        self, weights: Any, chosen: NDArray[np.int64], posts: list[Any], pres: list[Any]
+    ) -> bool:
+        """Add ``sum of post pre^T`` to each chosen matrix of weights (batch, post, pre) itself, if large.
+
+        Returns whether it was done. ``posts`` (chosen, post) and ``pres`` (chosen, pre) of each product.
+        """
+        if not self.is_numpy or weights[0].size < LARGE or not weights.flags.c_contiguous:
+            return False
+        for number, each in enumerate(chosen):
+            post = np.stack([one[number] for one in posts], axis=1)
+            pre = np.stack([one[number] for one in pres], axis=1)
+            dgemm(1.0, pre, post, beta=1.0, c=weights[each].T, trans_b=True, overwrite_c=True)
+        return True
 
     def blocks(self, shape: tuple[int, ...]) -> list[slice]:
         """Return the parts of the second axis to work on one after the other, small enough for the cache."""

@@ -98,9 +98,12 @@ def learn(
             continue
         eta = layer.eta if rule.target in ("w_ff", "bias") else layer.eta_pred
         posts, pres = _traces(rule, here, xp.array(eta * gamma[is_open]))
+        added = bool(pres) and xp.add_products(weights, is_open, posts, pres)
+        if added and populations.grid is None and most is None:
+            continue
         for rows in xp.blocks(weights.shape):
             part = weights[chosen, rows]
-            for number, post in enumerate(posts):
+            for number, post in enumerate([] if added else posts):
                 part += post[:, rows, None] * pres[number][:, None] if pres else post[:, rows]
             xp.round_in_place(part, populations.grid)
             if most is not None:

@@ -1,0 +1,157 @@
+"""What a presentation costs while a layer learns, as curves over units, T and presentations, with the floor.
+
+    python benchmarks/spiking_costs.py [--units 64 128 256 512 1024] [--out costs.png] [--brian2]
+
+One layer with as many inputs as units, one neuron per unit, split W_pred, dt = 1 ms, off any grid; CPU time
+of one thread. The floor is memory, what a learning presentation must at least read and write: each of the
+three matrices once for the update where the gate is open (read and written, 16 bytes a weight in double
+precision), and once to be heard (8 bytes), at the speed at which this machine adds a constant to an array as
+large.
+
+The last table is the weight update alone, the change of W by both products of its rule, over that floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from spiking_engine import case
+
+from neuroclapp.plasticity import Factor
+from neuroclapp.report.style import figure, label
+from neuroclapp.spiking.engine import Engine
+from neuroclapp.spiking.engine.arrays import arrays
+from neuroclapp.spiking.engine.learning import learn
+from neuroclapp.spiking.populations import Populations, Timing
+from neuroclapp.spiking.simulation import CompiledNetwork
+from neuroclapp.spiking.standalone import scratch
+
+
+def milliseconds(work: Callable[[], object], count: int, repeats: int) -> float:
+    """Return the median CPU time of one of ``count`` presentations, without the first turn."""
+    taken = []
+    for _ in range(repeats + 1):
+        start = time.process_time()
+        work()
+        taken.append(1000 * (time.process_time() - start) / count)
+    return statistics.median(taken[1:])
+
+
+def stream_speed(units: int, repeats: int) -> float:
+    """Return the time [ms] in which one matrix is read and written, in place."""
+    matrix = np.zeros((units, units))
+    turns = max(1, 2**22 // units**2)
+
+    def add() -> None:
+        for _ in range(turns):
+            np.add(matrix, 1.0, out=matrix)
+
+    return milliseconds(add, turns, repeats)
+
+
+def with_duration(made: Populations, duration: float) -> Populations:
+    return replace(made, timing=Timing(duration=duration, flush=0.005, dt=0.001), grid=None)
+
+
+def presentation(units: int, duration: float, count: int, options: argparse.Namespace) -> dict[str, float]:
+    """Return milliseconds of a presentation by simulator, and the floor."""
+    made, weights, shown = case(units, count)
+    made = with_duration(made, duration)
+    engine = Engine(made)
+    open_share = float(np.mean(engine.run(shown, weights).record.layers[0].gamma != 0))
+    found = {"engine": milliseconds(lambda: engine.run(shown, weights), count, options.repeats)}
+    if options.brian2:
+        with scratch() as folder:
+            network = CompiledNetwork(made, count, folder)
+            taken = []
+            for _ in range(options.repeats + 1):
+                before = _children()
+                network.run(shown, weights)
+                taken.append(1000 * (_children() - before) / count)
+            found["Brian2, C++"] = statistics.median(taken[1:])
+    once = stream_speed(units, options.repeats)
+    found["floor"] = 3 * once * (open_share + 0.5)
+    return found
+
+
+def _children() -> float:
+    import os
+
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def update(units: int, repeats: int) -> tuple[float, float]:
+    """Return milliseconds of the change of W by both products of its rule, and of its floor."""
+    made, weights, _ = case(units, 2)
+    made = replace(made, grid=None)
+    xp = arrays("numpy", None)
+    draw = np.random.default_rng(0)
+    w = {"layer1.w_ff": np.array(weights["layer1.w_ff"])[None]}
+    names = [(symbol, when) for symbol in ("x", "z", "rho") for when in ("sample", "context")]
+    present = {Factor(*name): draw.random((1, units)) for name in (*names, ("d", "sample"), ("r", "sample"))}
+    turns = max(1, 2**22 // units**2)
+
+    def change() -> None:
+        for _ in range(turns):
+            learn(xp, made, 0, w, present, np.ones(1), np.array([np.inf]))
+
+    return milliseconds(change, turns, repeats), stream_speed(units, repeats)
+
+
+def draw_curves(curves: dict[str, dict[str, list[tuple[float, float]]]], path: Path) -> None:
+    """Draw milliseconds against each value, and save the picture."""
+    made, axes = figure(1, len(curves), (3.6 * len(curves), 3.0))
+    for each, (x, ways) in zip(axes, curves.items(), strict=True):
+        for name, points in ways.items():
+            each.plot(*zip(*points, strict=True), "--" if name == "floor" else "o-", label=name, markersize=3)
+        each.set_xscale("log")
+        each.set_yscale("log")
+        label(each, x, "CPU per presentation [ms]")
+    axes[0].legend(fontsize=8, frameon=False)
+    made.savefig(path, dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--units", type=int, nargs="+", default=[64, 128, 256, 512, 1024])
+    parser.add_argument("--durations", type=float, nargs="+", default=[0.025, 0.05, 0.1, 0.2, 0.4])
+    parser.add_argument("--presentations", type=int, nargs="+", default=[10, 30, 100, 300])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--brian2", action="store_true", help="its C++ program beside the engine")
+    parser.add_argument("--out", type=Path, default=Path("spiking_costs.png"))
+    options = parser.parse_args()
+    points = {
+        "units": [(units, (units, 0.1, 20)) for units in options.units],
+        "T [ms]": [(1000 * duration, (256, duration, 20)) for duration in options.durations],
+        "presentations": [(count, (256, 0.1, count)) for count in options.presentations],
+    }
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for x, each in points.items():
+        for value, (units, duration, count) in each:
+            found = presentation(units, duration, count, options)
+            print(
+                f"{x:14s}{value:8g}  " + "  ".join(f"{name} {ms:9.3f}" for name, ms in found.items()),
+                flush=True,
+            )
+            for name, ms in found.items():
+                curves.setdefault(x, {}).setdefault(name, []).append((value, ms))
+    for units in options.units:
+        ours, floor = update(units, options.repeats)
+        print(
+            f"update of W, {units:5d} units: {ours:8.3f} ms, floor {floor:8.3f} ms, {floor / ours:.2f} of it",
+            flush=True,
+        )
+    draw_curves(curves, options.out)
+
+
+if __name__ == "__main__":
+    main()

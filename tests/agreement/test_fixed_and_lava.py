@@ -26,7 +26,12 @@ SCHEMES = {
 
 
 @pytest.mark.parametrize(
-    ("scheme", "feedback"), [("carry", "split"), ("batch", "split"), ("weight", "symmetric")]
+    ("scheme", "feedback"),
+    [
+        ("carry", "split"),
+        pytest.param("batch", "split", marks=pytest.mark.slow),
+        pytest.param("weight", "symmetric", marks=pytest.mark.slow),
+    ],
 )
 def test_lava_learns_the_same_bits(scheme, feedback, tmp_path):
     network, mapped = small(feedback)

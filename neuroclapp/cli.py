@@ -119,13 +119,18 @@ _STEPS = {
 def _list(options: argparse.Namespace) -> None:
     from .data import SETS
 
-    for kind in ("models", "hardware", "experiments"):
+    entries: dict[str, dict[str, str]] = {
+        kind: {
+            name: catalog.read_toml(catalog.find(kind, name)).get("title", "") for name in catalog.names(kind)
+        }
+        for kind in ("models", "hardware", "experiments")
+    }
+    entries["data sets"] = dict(SETS)
+    width = max(len(name) for named in entries.values() for name in named)
+    for kind, named in entries.items():
         print(f"{kind}:")
-        for name in catalog.names(kind):
-            print(f"  {name:17s} {catalog.read_toml(catalog.find(kind, name)).get('title', '')}")
-    print("data sets:")
-    for name, text in SETS.items():
-        print(f"  {name:17s} {text}")
+        for name, text in named.items():
+            print(f"  {name:{width}s} {text}")
 
 
 def _run(options: argparse.Namespace) -> None:

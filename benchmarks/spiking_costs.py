@@ -31,6 +31,7 @@ from neuroclapp.spiking.engine.learning import learn
 from neuroclapp.spiking.populations import Populations, Timing
 from neuroclapp.spiking.simulation import CompiledNetwork
 from neuroclapp.spiking.standalone import scratch
+from neuroclapp.spiking.state import rest
 
 
 def milliseconds(work: Callable[[], object], count: int, repeats: int) -> float:
@@ -72,7 +73,7 @@ def presentation(units: int, duration: float, count: int, options: argparse.Name
             taken = []
             for _ in range(options.repeats + 1):
                 before = _children()
-                network.run(shown, weights)
+                network.run(shown, weights, rest(made))
                 taken.append(1000 * (_children() - before) / count)
             found["Brian2, C++"] = statistics.median(taken[1:])
     once = stream_speed(units, options.repeats)

@@ -1,11 +1,10 @@
 """Scales from a float run: how wide weights, traces and updates are says where the bits go.
 
-For each matrix, with ``w``, ``x``, ``y`` and ``x y`` quantiles (99.9 %) of what the float run holds at its
-end:
+For each matrix, with ``w``, ``x``, ``y`` and ``x y`` the quantiles (99.9 %) of what float runs hold at their end:
 
     exponent   the finest with   2^-exponent 2^bits >= w
-    replay     the finest with   x in at most `LEVELS` levels of x1 for ``carry``, all that a trace has for
-    others carry      the finest tag of which a whole range is not less than x y, and whose y fits a trace
+    replay     the finest with   x in at most `LEVELS` levels of x1 (``carry``), or in all that a trace has
+    carry      the finest tag of which a whole range is not less than x y, and whose y fits a trace
     product    of ``weight`` and ``batch``: the finest e with which y fits a trace
 """
 

@@ -1,6 +1,4 @@
-"""A condition's network on a chip: the integer simulator in place of the engine, with scales fitted to float
-runs.
-"""
+"""A condition's network on a chip: the integer simulator in the place of the engine, its scales fitted."""
 
 from __future__ import annotations
 

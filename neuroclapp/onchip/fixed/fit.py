@@ -1,6 +1,6 @@
 """Scales from a float run: how wide weights, traces and updates are says where the bits go.
 
-For each matrix, with ``w``, ``x``, ``y`` and ``x y`` the quantiles (99.9 %) of what float runs hold at their end:
+For each matrix, with w, x, y and x y the quantiles (99.9 %) of what float runs hold at their end:
 
     exponent   the finest with   2^-exponent 2^bits >= w
     replay     the finest with   x in at most `LEVELS` levels of x1 (``carry``), or in all that a trace has
@@ -36,9 +36,7 @@ LOOKED_AT = 400
 
 @dataclass(frozen=True)
 class Ranges:
-    """Quantiles of a float run in rate units: by matrix of |w|, |y| and |x y|, by population of its
-    activity.
-    """
+    """Quantiles of float runs in rate units: of |w|, |y|, |x y| by matrix, of activity by population."""
 
     weight: dict[str, float]
     post: dict[str, float]

@@ -39,9 +39,10 @@ LAVA_SEED = 2
 
 @dataclass
 class LayerNow:
-    """A layer at the end of a presentation: ``count`` and net ``charge``, each (networks, units), and
-    what its dendrites will hold: ``ahead`` = W_pred count, for the next presentation, and ``retro`` =
-    W_retro count.
+    """A layer at the end of a presentation, each array (networks, units).
+
+    ``count`` and net ``charge``, and what its dendrites hold: ``ahead`` = W_pred count for the next
+    presentation, ``retro`` = W_retro count.
     """
 
     count: Integers
@@ -52,9 +53,7 @@ class LayerNow:
 
 @dataclass(frozen=True)
 class Seen:
-    """One presentation: input counts and layers now, gamma (networks,) and modulators' spikes
-    (networks, 2) by layer.
-    """
+    """One presentation: counts and layers, and by layer gamma (networks,), modulators' spikes (networks, 2)."""
 
     input_count: Integers
     layers: list[LayerNow]

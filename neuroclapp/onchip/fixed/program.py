@@ -36,9 +36,7 @@ INPUT_THRESHOLD = 4096
 
 @dataclass(frozen=True)
 class FixedUnits:
-    """A population. One spike is worth ``quantum`` of activity; ``replay`` is the shift of a replayed
-    count.
-    """
+    """A population; a spike is worth ``quantum`` of activity, ``replay`` shifts a replayed count."""
 
     name: str
     units: int

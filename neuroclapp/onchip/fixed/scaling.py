@@ -41,8 +41,9 @@ EVIDENCE_BITS, LARGEST_SCORE = 24, 16.0
 
 @dataclass(frozen=True)
 class MatrixScale:
-    """Of one matrix: the weight's step is 2^-exponent, the tag's 1 / carry of it; ``product`` is e of its
-    rule.
+    """The scale of one matrix.
+
+    The weight's step is 2^-exponent, the tag's 1 / carry of it; ``product`` is the exponent in its rule.
     """
 
     exponent: int
@@ -61,8 +62,9 @@ class Scales:
 
 
 def fixed_program(populations: Populations, weights: Weights, chip: Chip, scales: Scales) -> FixedProgram:
-    """Return the program of a network that starts from ``weights``; raise InputError where it does not
-    fit.
+    """Return the program of a network that starts from ``weights``.
+
+    Raises InputError where it does not fit.
     """
     export.check(populations)
     timing = populations.timing
@@ -150,8 +152,9 @@ def _start(
 def _fold(
     product: RateProduct, gain: float, layer: LayerPopulations, soma: FixedUnits, scales: Scales
 ) -> FixedFold:
-    """Return the fold of a product: its integers times ``multiplier / 2^shift`` is y, in steps of the
-    stride.
+    """Return the fold of a product.
+
+    Its integers times ``multiplier / 2^shift`` are y, in steps of the stride.
     """
     unit = 1.0
     for factor in product.post:

@@ -215,9 +215,7 @@ class FixedSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
 
 
 class FixedModulator(AbstractProcess):
-    """Both halves of a layer's modulator; ``a_in`` (2 * units,) is evidence, ``s_out`` fires at the
-    release.
-    """
+    """Both halves of a layer's modulator: evidence (2 * units,) at ``a_in``, spikes at the release."""
 
     def __init__(self, layer: FixedLayer, clock: Clock, **options: Any) -> None:
         super().__init__(layer=layer, clock=clock, **options)

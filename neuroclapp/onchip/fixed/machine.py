@@ -53,7 +53,7 @@ class LayerNow:
 
 @dataclass(frozen=True)
 class Seen:
-    """One presentation: counts, layers, and by layer gamma (networks,) and modulators' spikes (networks, 2)."""
+    """One presentation: counts, layers, gamma (networks,) and modulators' spikes (networks, 2) by layer."""
 
     input_count: Integers
     layers: list[LayerNow]

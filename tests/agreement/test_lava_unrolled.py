@@ -170,7 +170,7 @@ def test_wrong_patches_and_files_are_refused(case, tmp_path):
     write(unrolled(arrays, "mean"), tmp_path)
     with pytest.raises(InputError, match="patches: shape"):
         jobs.infer_unrolled(tmp_path, patches[:, :1])
-    with pytest.raises(RunError, match="took longer than 0.01 s"):
+    with pytest.raises(RunError, match=r"took longer than 0\.01 s"):
         jobs.infer_unrolled(tmp_path, patches, limit_s=0.01)
 
 

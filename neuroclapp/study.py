@@ -106,6 +106,15 @@ class Settings:
         return self.order.presentations(self.data.presentations)
 
     @property
+    def on_chip(self) -> OnChip:
+        """The values of a network in integers; raise InputError where the condition has none."""
+        if self.chip is None:
+            raise InputError(
+                "study", "chip", None, "this condition is not in integers: give it a table 'chip'"
+            )
+        return self.chip
+
+    @property
     def rates(self) -> dict[str, Any]:
         """What the rate worlds depend on, but the seed."""
         return {key: value for key, value in self.all.items() if key not in ("spiking", "control", "chip")}

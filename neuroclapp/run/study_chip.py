@@ -96,8 +96,7 @@ def scales_of(worlds: Worlds, path: Path) -> Scales:
     takes the one whose changes follow the rate rule best over `TRIED` presentations that go on from a float
     run.
     """
-    wanted = worlds.settings.chip
-    assert wanted is not None
+    wanted = worlds.settings.on_chip
     if path.is_file():
         kept = read_json(path)
         scales = fitted(worlds.populations, Ranges(**kept["ranges"]), wanted.scheme, wanted.words)
@@ -145,8 +144,7 @@ def _tried(worlds: Worlds, scales: Scales, run: tuple[Weights, Presentations]) -
 
 
 def _machine(worlds: Worlds, weights: Sequence[Weights], scales: Scales, seeds: Sequence[int]) -> Machine:
-    wanted = worlds.settings.chip
-    assert wanted is not None
+    wanted = worlds.settings.on_chip
     chip = load_chip(wanted.chip)
     programs = [fixed_program(worlds.populations, one, chip, scales) for one in weights]
     own = generator(seeds[0], "rounding") if wanted.rounding == "synapse" else None

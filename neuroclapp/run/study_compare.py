@@ -170,11 +170,8 @@ def _figures(run: StudyRun, condition: Condition) -> dict[str, Any]:
 
 
 def _on_chip(run: StudyRun, condition: Condition) -> dict[str, Any]:
-    """Return where the bits of a condition's words go, and histograms of W, learned in rates and in
-    integers.
-    """
-    chip, seeds = condition.settings.chip, condition.settings.seeds
-    assert chip is not None
+    """Return where the bits of a condition's words go, and histograms of W in rates and in integers."""
+    chip, seeds = condition.settings.on_chip, condition.settings.seeds
     scales = scales_of(run.worlds(condition), run.of(condition, "scales.json"))
     kept = read_json(run.of(condition, "scales.json"))
     words = {"weight": chip.weight, "tag": chip.tag, "trace": chip.trace}

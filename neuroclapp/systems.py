@@ -41,7 +41,7 @@ class Probe:
 
 @dataclass(frozen=True, config=DESCRIPTION)
 class Row:
-    """One system of the experiment, with the paper's figure [%] where it has one.
+    """One system of the experiment, with the paper's figures [%] where it has them, by layer below the top.
 
     ``features`` other than the encoder's are spectra of sound, which nothing learns.
     """
@@ -57,6 +57,7 @@ class Row:
     model: str = ""
     width: PositiveFloat | None = None
     published: float | None = None
+    published_layers: Mapping[str, float] = field(default_factory=dict)
     seeds: tuple[NonNegativeInt, ...] = ()
 
     @property
@@ -91,7 +92,10 @@ class TableOfSystems(ABC):
                 raise ValueError(f"seeds = {list(seeds)} must be one or more different numbers")
             try:
                 self._check(row)
-                row.system.cut(self.network(row))
+                names = [layer.name for layer in row.system.cut(self.network(row)).scaled_layers]
+                unknown = sorted(set(row.published_layers).difference(names))
+                if unknown:
+                    raise ValueError(f"published_layers.{unknown[0]}: must be one of {', '.join(names)}")
             except ValueError as error:
                 raise ValueError(f"system {row.name!r}: {reason(error)}") from None
 

@@ -11,3 +11,10 @@ SETS = {
     "textgrids": "your own speech in train/SPEAKER and test/SPEAKER, a TextGrid with phones beside each file",
     "npz": "your own images as arrays in one .npz file; the keys stand in neuroclapp/data/npz.py",
 }
+
+#: Sets whose files are the user's own, and may change: where in their folder these lie.
+OWN = {
+    "folder": ("train", "test", "unlabelled"),
+    "npz": ("images.npz",),
+    "textgrids": ("train", "test"),
+}

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
 from .images import Indices
 from .patches import Batch, Order, generator
-from .speech import SpeechData, Statistics
+from .speech import SpeechData, Statistics, heard
 from .utterances import FRAME, UNKNOWN, Array, Utterance
 
 
 def standardised(samples: Array, statistics: Statistics) -> Array:
     """Return ``(samples - mean) / std`` in single precision."""
     return (samples - np.float32(statistics.mean)) * np.float32(1 / statistics.std)
+
+
+class _Heard(NamedTuple):
+    """An excerpt, which utterance that is long enough it is from, and its first frame."""
+
+    place: int
+    first: int
+    samples: Array
 
 
 @dataclass(eq=False)
@@ -26,12 +35,13 @@ class Excerpts:
     So a run that resumes at step n hears what it would have heard. Every epoch visits each utterance once
     that is long enough, in an order of its own, at a random place that is a multiple of 160 samples; an
     incomplete last batch is dropped. ``left_out`` utterances are shorter than an excerpt.
+    The next utterance that can be read stands in for one whose file is broken, which is told once.
 
     In a batch, ``patches`` are the excerpts (batch, excerpt), ``labels`` with ``labelled`` the phones
     (batch, excerpt // 160), -1 where unknown, ``index`` (batch,) which of ``utterances`` they are from, and
     ``columns`` (batch, excerpt // 160) which of its frames of 10 ms.
 
-    Raises InputError if fewer utterances than ``batch`` are long enough.
+    Raises InputError if fewer utterances than ``batch`` are long enough, and if none can be read.
     """
 
     utterances: Sequence[Utterance]
@@ -66,19 +76,31 @@ class Excerpts:
         return len(self.utterances) - len(self._long)
 
     def __getitem__(self, step: int) -> Batch:
-        index = self._long[self._order[step]]
+        place, random = self._order[step], generator(self.seed, step, b"excerpt")
+        first = random.integers(0, self._room(self._long[place]), endpoint=True)
+        found = [self._heard(*each, random) for each in zip(place.tolist(), first.tolist(), strict=True)]
+        index = np.array([self._long[each.place] for each in found])
+        first = np.array([each.first for each in found])
         chosen = [self.utterances[number] for number in index]
-        room = np.array([(each.samples - self.data.excerpt) // FRAME for each in chosen])
-        first = generator(self.seed, step, b"excerpt").integers(0, room, endpoint=True)
-        samples = np.stack(
-            [
-                each.read(start, self.data.excerpt)
-                for each, start in zip(chosen, (FRAME * first).tolist(), strict=True)
-            ]
-        )
+        samples = np.stack([each.samples for each in found])
         frames = first[:, None] + np.arange(self.data.frames)
         phones = _phones(chosen, frames) if self.labelled else None
         return Batch(standardised(samples, self.statistics), phones, index, frames)
+
+    def _room(self, index: Indices) -> Indices:
+        """Return the last frame at which an excerpt of each utterance can begin."""
+        return np.array([(self.utterances[each].samples - self.data.excerpt) // FRAME for each in index])
+
+    def _heard(self, place: int, first: int, random: np.random.Generator) -> _Heard:
+        """Return an utterance's excerpt from a frame on, or one of the next that can be read."""
+        for away in range(len(self._long)):
+            at = (place + away) % len(self._long)
+            if away:
+                first = int(random.integers(0, self._room(self._long[[at]])[0], endpoint=True))
+            samples = heard(self.utterances[self._long[at]], FRAME * first, self.data.excerpt)
+            if samples is not None:
+                return _Heard(at, first, samples)
+        raise InputError(self.data.name, None, None, "no utterance can be read")
 
 
 def _phones(utterances: Sequence[Utterance], frames: Indices) -> Indices:

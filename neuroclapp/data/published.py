@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,18 @@ from PIL import Image
 
 from ..errors import InputError
 from .images import ROOT, Indices, Pixels
+
+
+def state_of(place: Path, parts: Sequence[str]) -> str:
+    """Return a digest of a file, or of ``parts`` of a folder: each file's name, size and time of change.
+
+    Files that are changed in place so become another set, without any of them being read.
+    """
+    places = [place] if place.is_file() else [place / part for part in parts]
+    files = [path for one in places for path in (one, *one.rglob("*")) if path.is_file()]
+    stats = [(path.relative_to(place).as_posix(), path.stat()) for path in sorted(files)]
+    state = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
 
 
 def present(path: Path, origin: str) -> Path:

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass as description
 from ..catalog import DESCRIPTION
 from ..errors import InputError
 from .images import DIVISION, ROOT
-from .utterances import FRAME, Utterance
+from .utterances import FRAME, Array, Utterance
 
 #: Utterances that the statistics of a set are computed from, at most.
 SURVEYED = 1000
@@ -41,9 +41,11 @@ class Statistics(NamedTuple):
         chosen = np.unique(np.linspace(0, len(utterances) - 1, min(SURVEYED, len(utterances))).round())
         sums = np.zeros(3)
         for index in chosen.astype(int):
-            samples = utterances[index].read().astype(np.float64)
-            sums += len(samples), samples.sum(), samples @ samples
-        mean = sums[1] / sums[0]
+            read = heard(utterances[index])
+            if read is not None:
+                samples = read.astype(np.float64)
+                sums += np.array([len(samples), samples.sum(), samples @ samples])
+        mean = sums[1] / max(sums[0], 1)
         return cls(float(mean), float(np.sqrt(max(sums[2] / sums[0] - mean**2, 0.0))))
 
 
@@ -145,7 +147,9 @@ def load(data: SpeechData) -> SpeechSet:
     training = tuple(each for each in training if each.speaker not in held)
     statistics = Statistics.of(unlabelled)
     if not statistics.std > 0:
-        raise InputError(corpus.source, None, None, "all samples of the utterances to learn from are equal")
+        raise InputError(
+            corpus.source, None, None, "the utterances to learn from are silent, or cannot be read"
+        )
     speakers, speaker_training, speaker_test = divide_speakers(training)
     return SpeechSet(
         name=data.name,
@@ -202,6 +206,19 @@ def _validation_speakers(corpus: Corpus, aligned: Sequence[Utterance], data: Spe
         raise InputError(corpus.source, "validation_speakers", data.validation_speakers, allowed)
     order = np.random.default_rng(DIVISION).permutation(len(names))
     return {names[index] for index in order[: data.validation_speakers]}
+
+
+def heard(utterance: Utterance, start: int = 0, count: int | None = None) -> Array | None:
+    """Return samples of an utterance, or None where its file is broken, which is told once.
+
+    A header does not tell whether a file is whole, and to decode a hundred hours in order to know takes
+    minutes: a file that is broken in its middle is found when its samples are asked for.
+    """
+    try:
+        return utterance.read(start, count)
+    except InputError as error:
+        _tell(f"skipped {utterance.name}: {error.source}: {error.allowed}")
+        return None
 
 
 @lru_cache

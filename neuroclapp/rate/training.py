@@ -219,7 +219,8 @@ def features(
     done = 0
     first = next(network.parameters())
     for batch in batches:
-        places = torch.from_numpy(batch.patches).to(first)
+        # A survey's places are a view that must not be written to, which torch cannot hold.
+        places = torch.from_numpy(np.require(batch.patches, requirements="W")).to(first)
         found.append([layer.float().cpu().numpy() for layer in network.features(places)])
         done += len(batch.patches)
         report(done)

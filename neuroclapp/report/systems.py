@@ -95,6 +95,8 @@ def layers(results: dict[str, Any]) -> Figure:
             drawn = {**look, "label": fill(one["title"], 34)}
             axes.plot(at, one["test"]["mean"], ms=5, lw=1.4, **drawn)
             _interval(axes, at, one, slice(None), "y", look["color"])
+            paper = {names.index(layer): value for layer, value in one.get("published_layers", {}).items()}
+            axes.plot([at[place] for place in paper], list(paper.values()), marker="D", ms=6, **_PUBLISHED)
             before = one.get("besides", {}).get("untrained")
             if before is not None:
                 axes.plot(at[-1], before["mean"][0], ls="none", marker="x", ms=6, color=look["color"])
@@ -102,6 +104,8 @@ def layers(results: dict[str, Any]) -> Figure:
             one, look = systems[name], looks[name]
             height = one["test"]["mean"][-1]
             axes.axhline(height, color=look["color"], ls=":", lw=1.4, label=fill(one["title"], 34))
+        if any(systems[name].get("published_layers") for name in members):
+            axes.plot([], [], marker="D", ms=6, label=_paper(results), **_PUBLISHED)
         if any("untrained" in systems[name].get("besides", {}) for name in members):
             text = "its recurrent units before training"
             axes.plot([], [], ls="none", marker="x", ms=6, color="#444444", label=text)
@@ -274,9 +278,14 @@ def _name_published(
 ) -> None:
     """Put the paper's values into the legend where there are any; another data set is said to be one."""
     if any(results["systems"][name]["published"] is not None for name in names):
-        paper = paper_of(results)
-        other = "" if results["data"] == paper else f" (another data set than {data_name(results)})"
-        axes.plot([], [], marker=mark, ms=6, label=f"paper, {DATA[paper]}{other}", **{**_PUBLISHED, **line})
+        axes.plot([], [], marker=mark, ms=6, label=_paper(results), **{**_PUBLISHED, **line})
+
+
+def _paper(results: dict[str, Any]) -> str:
+    """Return what a legend says of the paper's values."""
+    paper = paper_of(results)
+    other = "" if results["data"] == paper else f" (another data set than {data_name(results)})"
+    return f"paper, {DATA[paper]}{other}"
 
 
 def _looks(results: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -75,7 +75,7 @@ def _columns_of_speech(results: dict[str, Any]) -> Columns:
                 "-" if one["published"] is None else f"{one['published']:.1f}",
                 figure_of(one["test"], -1),
                 figure_of(besides["spoken"], -1),
-                f"{figure_of(one['test'], -2)}, {one['layers'][-2]}" if deep else "-",
+                _below(one) if deep else "-",
                 figure_of(learned, 0, "+") if learned else "-",
                 figure_of(one["minus_reference"], -1, "+") if "minus_reference" in one else "-",
                 figure_of(besides["speaker"], -1) if "speaker" in besides else "-",
@@ -115,6 +115,13 @@ def figure_of(values: dict[str, Any], layer: int, sign: str = "") -> str:
     """Return a layer's mean with its 95 % interval; one seed has none."""
     mean = f"{values['mean'][layer]:{sign}.1f}"
     return f"{mean} ± {values['interval'][layer]:.1f}" if len(values["per_seed"]) > 1 else mean
+
+
+def _below(one: dict[str, Any]) -> str:
+    """Return the accuracy of the layer below the top, with the paper's where there is one."""
+    name = one["layers"][-2]
+    paper = one.get("published_layers", {}).get(name)
+    return f"{figure_of(one['test'], -2)}, {name}" + ("" if paper is None else f" (paper: {paper:.1f})")
 
 
 def _meaning(results: dict[str, Any]) -> str:
@@ -161,6 +168,10 @@ def _facts(results: dict[str, Any]) -> list[str]:
         facts.append("Values are means over seeds with the 95 % interval of the mean.")
     if any(one["published"] is not None for one in systems):
         facts.append(comparable(results))
+    skipped = results.get("notes", {}).get("skipped", [])
+    if skipped:
+        name, why = skipped[0]
+        facts.append(f"{len(skipped)} utterances were skipped (results.json); the first: {name}: {why}.")
     return facts
 
 

@@ -14,6 +14,7 @@ from ..analysis.frames import Frames, Heads, frame_accuracy, speaker_accuracy
 from ..data.excerpts import Excerpts
 from ..data.speech import SpeechData, SpeechSet, load
 from ..data.utterances import Utterance
+from ..errors import InputError
 from ..objective import parameters
 from ..rate.modular import initial
 from ..rate.soundnet import SoundNetwork, check
@@ -117,10 +118,11 @@ class Hearing:
         """Return accuracy [%] by layer: of frames, of those that are spoken, of speakers.
 
         Where recurrent units have learned, ``untrained`` is the accuracy of those that they were, over the
-        same layers below.
+        same layers below. ``skipped`` names the utterances whose files are broken, and why.
         """
         names, done = self.layers(row), 0
         hear = self.ear(row, seed, learner)
+        broken: dict[str, str] = {}
 
         def advance() -> None:
             nonlocal done
@@ -129,7 +131,12 @@ class Hearing:
 
         def counted(part: str) -> Iterator[tuple[Utterance, Features]]:
             for utterance in self._parts[part]:
-                yield utterance, hear(utterance)
+                try:
+                    features = hear(utterance)
+                except InputError as error:
+                    broken[utterance.name] = str(error)
+                else:
+                    yield utterance, features
                 advance()
 
         every, spoken = self._phones(hear, seed, counted, advance)
@@ -145,7 +152,8 @@ class Hearing:
             before = every[UNTRAINED]["test"], spoken[UNTRAINED]["test"]
             besides[UNTRAINED] = list(before)
             besides["learned minus untrained"] = [top[0] - before[0], top[1] - before[1]]
-        return {**found, "besides": besides}
+        skipped = [list(each) for each in sorted(broken.items())]
+        return {**found, "besides": besides, "skipped": skipped}
 
     def _phones(
         self,

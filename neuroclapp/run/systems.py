@@ -18,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 
 from .. import __version__, catalog
 from ..analysis.measures import summarise
+from ..data import OWN
+from ..data.published import state_of
 from ..errors import InputError, RunError
 from ..files import read_json, write_json
 from ..rate.training import Batched, Learner, train
@@ -71,6 +73,12 @@ class SystemsRun(RunFolder):
     def material(self) -> Material:
         return material(self.experiment)
 
+    @cached_property
+    def own_data(self) -> dict[str, str]:
+        """The state of the user's own files: what was learned before they changed is not reused."""
+        data = self.experiment.data
+        return {"state": state_of(data.folder, OWN[data.name])} if data.name in OWN else {}
+
     @property
     def jobs(self) -> list[tuple[Row, int]]:
         """Every system with each of its seeds."""
@@ -78,7 +86,7 @@ class SystemsRun(RunFolder):
 
     def kept(self, row: Row, seed: int) -> Path:
         """Return the file of a trained system; what it depends on is in its name."""
-        name = digest({**self.experiment.trained_on(row), "version": __version__}, seed)
+        name = digest({**self.experiment.trained_on(row), **self.own_data, "version": __version__}, seed)
         return self.folder.parent / "trained" / f"{row.name}-seed{seed}-{name}.safetensors"
 
     def score(self, row: Row, seed: int) -> Path:
@@ -177,11 +185,21 @@ def compare_systems(run: SystemsRun) -> dict[str, Any]:
         "against": run.experiment.against,
         "versions": versions(),
         "cost": run.cost(),
-        "notes": run.material.notes(),
+        "notes": _notes(run, scores),
         "systems": {row.name: _summary(run, row, scores) for row in run.experiment.systems},
     }
     write_json(run.folder / "results.json", results)
     return results
+
+
+def _notes(run: SystemsRun, scores: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return what a reader must know about the data, with what was found to be broken as it was read out."""
+    notes = run.material.notes()
+    broken = {tuple(one) for some in scores.values() for score in some for one in score.get("skipped", ())}
+    if broken:
+        known = [tuple(one) for one in notes.get("skipped", ())]
+        notes["skipped"] = [list(one) for one in (*known, *sorted(broken.difference(known)))]
+    return notes
 
 
 def _compare(run: SystemsRun, row: Row, seed: int, report: Report) -> None:
@@ -213,6 +231,7 @@ def _summary(run: SystemsRun, row: Row, scores: dict[str, list[dict[str, Any]]])
     result: dict[str, Any] = {
         "title": row.title,
         "published": row.published,
+        "published_layers": dict(row.published_layers),
         "learns": row.learns,
         "modules": list(row.modules) or [1] * len(run.material.layers(row)),
         "model": (row.model or run.experiment.model) if row.features == "encoder" else None,

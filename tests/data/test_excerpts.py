@@ -137,3 +137,43 @@ def test_too_few_long_utterances_are_refused(lengths, batch, message):
 def test_a_step_before_the_first_is_refused():
     with pytest.raises(IndexError):
         Excerpts(utterances([1600]), DATA, PLAIN, 1, 0, labelled=False)[-1]
+
+
+class Broken:
+    """A file that is broken from a sample on."""
+
+    def __init__(self, good):
+        self.good = good
+
+    def read(self, start, count):
+        if start + count > self.good:
+            raise InputError("broken.flac", "sample", start, "cannot be read")
+        return np.zeros(count, np.float32)
+
+
+def test_the_next_that_can_be_read_stands_in_for_a_broken_file(capsys):
+    heard = [*utterances([3200] * 2), Utterance("broken", "a", 3200, None, Broken(0)), *utterances([3200])]
+    whole = Excerpts(utterances([3200] * 4), DATA, PLAIN, 2, 3, labelled=True)
+    found = Excerpts(heard, DATA, PLAIN, 2, 3, labelled=True)
+    seen = 0
+    for step in range(8):
+        expected, batch = whole[step], found[step]
+        for place in range(2):
+            if expected.index[place] == 2:
+                seen += 1
+                assert batch.index[place] == 3
+                assert batch.patches[place, 0] == 160 * batch.columns[place, 0]  # its ramp is number 0
+                assert np.array_equal(batch.labels[place], batch.columns[place])
+            else:
+                assert batch.index[place] == expected.index[place]
+                assert np.array_equal(batch.columns[place], expected.columns[place])
+        again = found[step]
+        assert np.array_equal(again.patches, batch.patches)
+    assert seen == 4
+    assert capsys.readouterr().err.count("broken.flac") == 1
+
+
+def test_files_that_are_all_broken_are_an_error():
+    heard = [Utterance(f"{number}", "a", 3200, None, Broken(0)) for number in range(2)]
+    with pytest.raises(InputError, match="no utterance can be read"):
+        Excerpts(heard, DATA, PLAIN, 2, 3, labelled=False)[0]

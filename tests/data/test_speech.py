@@ -165,7 +165,7 @@ def test_a_part_without_phones_is_refused_with_the_first_reason(given_corpus, pa
 
 def test_a_set_of_silence_is_refused(given_corpus):
     given_corpus(several("train", "ab", count=1), several("test", "x"))
-    with pytest.raises(InputError, match="all samples"):
+    with pytest.raises(InputError, match="are silent"):
         load(SpeechData("textgrids", validation_speakers=1))
 
 

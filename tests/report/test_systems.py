@@ -129,6 +129,16 @@ def test_the_legend_says_when_the_papers_data_are_others(data, text):
         assert not any("paper" in said for said in labels(draw(results(data=data, published=False))))
 
 
+def test_a_published_layer_stands_at_its_place():
+    found = results()
+    name = SYSTEMS[1][0]
+    found["systems"][name]["published_layers"] = {LAYERS[-2]: 52.5}
+    made = layers(found)
+    (place,) = [point for point in points(made.axes[0], "D") if point[1] == 52.5]
+    assert round(place[0]) == len(LAYERS) - 2
+    assert any(said.startswith("paper, ") for said in labels(made))
+
+
 def test_each_system_is_a_line_over_layers_and_the_reference_is_dashed_grey():
     (axes,) = layers(results()).axes
     lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}

@@ -233,3 +233,21 @@ def test_the_papers_readout_reads_while_excerpts_pass(finished, experiment, tmp_
     ours, theirs = results_of(out)["systems"], results_of(finished)["systems"]
     for name in ("random", "mfcc"):
         assert ours[name]["test"]["mean"][0] == pytest.approx(theirs[name]["test"]["mean"][0], abs=8)
+
+
+def test_a_file_broken_in_its_middle_is_skipped_and_named(tmp_path):
+    """Bytes in the middle of a test utterance's file are overwritten: its header and its end are whole."""
+    small_speech.write(tmp_path)
+    (path,) = tmp_path.glob("**/2-1-0003.flac")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 1500] = bytes(1500)
+    path.write_bytes(content)
+    rows = EXPERIMENT.index('[[systems]]\nname = "clapp"')
+    (tmp_path / "small.toml").write_text(EXPERIMENT[:rows].format(folder=tmp_path).replace("[0, 1]", "[0]"))
+    folder = tmp_path / "runs" / "small"
+    assert main(["run", str(tmp_path / "small.toml"), "--out", str(folder)]) == 0
+    ((name, why),) = results_of(folder)["notes"]["skipped"]
+    assert name == "2-1-0003"
+    assert str(path) in why
+    assert "1 utterances were skipped" in (folder / "report.html").read_text()

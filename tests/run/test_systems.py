@@ -285,6 +285,29 @@ def test_a_run_beside_another_shares_its_trained_systems(finished, experiment, c
         assert ours["systems"][name]["cpu_minutes"] == theirs["systems"][name]["cpu_minutes"]
 
 
+def test_systems_learn_anew_from_a_file_that_was_changed_in_place(tmp_path):
+    """The third time nothing was written, and the name of the trained weights stays."""
+    draw = np.random.default_rng(1)
+    path = tmp_path / "images.npz"
+
+    def write():
+        training, test = stripes(60, draw), stripes(30, draw)
+        parts = {"training_images": training[0], "training_labels": training[1]}
+        np.savez(path, **parts, test_images=test[0], test_labels=test[1])
+
+    (tmp_path / "model.toml").write_text(MODEL)
+    (tmp_path / "small.toml").write_text(EXPERIMENT.format(folder=tmp_path))
+    experiment, _ = load_systems(str(tmp_path / "small.toml"), {})
+    names = []
+    for change in (write, write, lambda: None):
+        change()
+        run = SystemsRun(tmp_path / "run")
+        run.__dict__["experiment"] = experiment
+        names.append(run.kept(experiment.systems[1], 3))
+    assert names[0] != names[1]
+    assert names[1] == names[2]
+
+
 def test_settings_hold_at_every_level(experiment, tmp_path):
     settings = [
         "scale=long",

@@ -1,13 +1,14 @@
 """What a time step costs in Lava's fixed point and in the integer interpreter: CPU time, side by side.
 
-    python benchmarks/interpreter.py [--units 64 256] [--steps 512] [--repeats 5] [--rows loop]
+    python benchmarks/interpreter.py [--units 64 256] [--steps 512] [--repeats 5] [--rows loop] [--stepwise]
 
 One plastic matrix of as many inputs as units. Rows, each with the steps of a learning epoch:
 
 - given    a rule of three factors, 2^-3*x0*x1*y1, whose y1 is written from outside in every step; graded
            spikes overwrite x1, a tenth of the inputs spikes in a step, all is known beforehand (`run`)
-- loop     pairs of spikes, 2^-2*x1*y0 - 2^-2*x0*y1, on LIF neurons whose spikes come back (`step`)
-- loop x8  eight of them side by side, in the time of one
+- loop     pairs of spikes, 2^-2*x1*y0 - 2^-2*x0*y1, on LIF neurons whose spikes come back: only what is
+           sent into the network is known beforehand (`loop`, or step by step with --stepwise)
+- loop x8  eight of them side by side
 - window   the rule of three factors in presentations of 64 steps, as CLAPP has it: only in the last 16 does
            anything learn, from one replay of counts. Lava takes all steps; the interpreter learns by one
            `apply` per presentation: the same weights, but nothing is brought to neurons in between
@@ -36,6 +37,7 @@ from neuroclapp.onchip.interpreter import (
     Rule,
     Trace,
     apply,
+    loop,
     run,
 )
 from neuroclapp.onchip.lava.fixed_jobs import run_networks
@@ -92,7 +94,9 @@ def synapses(given: dict[str, Any]) -> PlasticDense:
     )
 
 
-def interpret(given: dict[str, Any], sent: Arrays, copies: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def interpret(
+    given: dict[str, Any], sent: Arrays, copies: int = 0, stepwise: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Return what arrived in each step, and the weights in the end, of ``copies`` side by side, if any."""
     dense = synapses(given)
     side = (copies,) if copies else ()
@@ -101,8 +105,11 @@ def interpret(given: dict[str, Any], sent: Arrays, copies: int = 0) -> tuple[np.
         return run(dense, state, sent["spikes"], None, sent["written"]), state.w
     cells = LIF(VTH, du=4095, dv=400)
     membrane, arrived = cells.start(*side, len(sent["weights"])), []
-    for spikes in sent["spikes"]:
-        now = np.broadcast_to(spikes, (*side, len(spikes)))
+    spikes = sent["spikes"].reshape(-1, *(1,) * len(side), sent["spikes"].shape[-1])
+    spikes = np.broadcast_to(spikes, (len(spikes), *side, spikes.shape[-1]))
+    if not stepwise:
+        return loop(dense, state, cells, membrane, spikes)[0], state.w
+    for now in spikes:
         arrived.append(dense.step(state, now, cells.step(membrane, state.pending)))
     return np.stack(arrived), state.w
 
@@ -129,18 +136,20 @@ def lava(given: dict[str, Any], sent: Arrays) -> tuple[np.ndarray, float, float]
     return left["arriving"], times["cpu"], times["wall"]
 
 
-def turn(kind: str, epoch: int, units: int, steps: int) -> tuple[float, ...]:
+def turn(kind: str, epoch: int, units: int, steps: int, stepwise: bool) -> tuple[float, ...]:
     """Return CPU and wall time [us] of a step in Lava, then in the interpreter."""
     given, copies = network(kind, epoch), 8 if kind == "loop x8" else 0
     brief, whole = arrays(kind, units, SHORT), arrays(kind, units, SHORT + steps)
     _, cpu_brief, wall_brief = lava(given, brief)
     expected, cpu, wall = lava(given, whole)
-    arrived, weights = interpret(given, whole, copies)
+    arrived, weights = interpret(given, whole, copies, stepwise)
     if not (arrived == (expected[:, None] if copies else expected)).all():
         raise SystemExit("the interpreter and Lava differ")
     if kind == "window" and not np.array_equal(learn(whole), weights):
         raise SystemExit("an epoch by itself and its steps differ")
-    own = seconds(lambda: learn(whole) if kind == "window" else interpret(given, whole, copies))
+    if "loop" in kind and not np.array_equal(weights, interpret(given, whole, copies, not stepwise)[1]):
+        raise SystemExit("epochs at once and step by step differ")
+    own = seconds(lambda: learn(whole) if kind == "window" else interpret(given, whole, copies, stepwise))
     ours, theirs = 1e6 / len(whole["spikes"]) / max(copies, 1), 1e6 / steps
     return (cpu - cpu_brief) * theirs, (wall - wall_brief) * theirs, own[0] * ours, own[1] * ours
 
@@ -151,12 +160,14 @@ def main() -> None:
     given.add_argument("--steps", type=int, default=512)
     given.add_argument("--repeats", type=int, default=5)
     given.add_argument("--rows", nargs="+", default=["given", "loop", "loop x8", "window"])
+    given.add_argument("--stepwise", action="store_true", help="take loops step by step")
     options = given.parse_args()
     rows = [(kind, epoch) for kind, epoch in ROWS if kind in options.rows]
     print("us per step           Lava CPU   wall   interpreter CPU   wall   ratio CPU (least .. most)   wall")
     for units in options.units:
         for kind, epoch in rows:
-            turns = np.array([turn(kind, epoch, units, options.steps) for _ in range(options.repeats)])
+            what = (kind, epoch, units, options.steps, options.stepwise)
+            turns = np.array([turn(*what) for _ in range(options.repeats)])
             a, b, c, d = np.median(turns, axis=0)
             cpu, wall = turns[:, 0] / turns[:, 2], turns[:, 1] / turns[:, 3]
             spread = f"{np.median(cpu):.0f} ({cpu.min():.0f} .. {cpu.max():.0f})"

@@ -7,9 +7,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from agreement.fixed_networks import draw_network, synapses
+from agreement.fixed_networks import draw_network, draw_neurons, neurons, synapses
 
 from neuroclapp.errors import InputError
+from neuroclapp.onchip import series
 from neuroclapp.onchip.interpreter import (
     LIF,
     NO_DECAY,
@@ -21,9 +22,11 @@ from neuroclapp.onchip.interpreter import (
     StaticDense,
     Trace,
     apply,
+    loop,
     run,
 )
 from neuroclapp.onchip.interpreter.random import Draws
+from neuroclapp.onchip.series import Operand, Term
 
 STILL = Trace(0.0, NO_DECAY)
 RULE = Rule.parse(dw="2^-3*x0*(x1-3)*y1 + 2^-2*u1*t", dt="2^-2*x0*x1*y2 - 2^-1*u1*t")
@@ -57,6 +60,78 @@ def test_epochs_at_once_equal_step_by_step(seed):
     expected = [dense.step(alone, *now) for now in zip(*sent, strict=True)]
     np.testing.assert_array_equal(arriving, expected)
     assert_equal(together, alone)
+
+
+def draw_pairs(draw):
+    """One to four products, each of a spike of one side and traces of one side."""
+    terms = []
+    for _ in range(draw.integers(1, 5)):
+        names = [("x1", "x2"), ("y1", "y2", "y3")][draw.integers(0, 2)]
+        operands = tuple(
+            Operand(str(draw.choice(names)), int(draw.choice([0, 0, -64, draw.integers(-130, 131)])))
+            for _ in range(draw.choice([0, 1, 1, 1, 2, 3]))
+        )
+        high = 9 if draw.random() < 0.2 else 1
+        terms.append(
+            Term(
+                int(draw.integers(-8, 8)),
+                int(draw.integers(-7, high)),
+                str(draw.choice(["x0", "y0"])),
+                operands,
+            )
+        )
+    return series.text(tuple(terms))
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_loop_with_neurons_equals_step_by_step(seed):
+    draw = np.random.default_rng([seed, 1])
+    network, arrays = draw_network(seed, 61)
+    if seed >= 30:  # else any rule, which goes step by step but where it happens to be of such products
+        network |= {"dw": draw_pairs(draw), "dd": None, "dt": None, "written": False}
+        network["graded"] = int(draw.choice([0, 0, 0, 0, 1]))
+    network["neurons"] = draw_neurons(draw)
+    dense, cells = synapses(network), neurons(network)
+    start = cells.start(arrays["weights"].shape[0])
+    if network["written"]:
+        return
+    state = dense.start(arrays["weights"], arrays["tags"], arrays["delays"])
+    other, membrane = state.copy(), start.copy()
+    parts = (slice(0, 20), slice(20, 21), slice(21, 61))
+    together = [loop(dense, state, cells, start, arrays["spikes"][part]) for part in parts]
+    arriving, fired = [], []
+    for spikes in arrays["spikes"]:
+        fired.append(cells.step(membrane, other.pending))
+        arriving.append(dense.step(other, spikes, fired[-1]))
+    np.testing.assert_array_equal(np.concatenate([one for one, _ in together]), arriving)
+    np.testing.assert_array_equal(np.concatenate([one for _, one in together]), fired)
+    other.settled = state.settled
+    assert_equal(state, other)
+    assert_equal(start, membrane)
+
+
+def test_loops_side_by_side_equal_each_alone():
+    network, _ = draw_network(3, 40)
+    seeds, cells = (5, 6, 7), LIF(vth=20, du=2000, dv=300)
+    network |= {"dw": "2^-2*x1*y0 - 2^-2*x0*y1", "dd": None, "dt": None, "written": False, "graded": 0}
+    network |= {"x1": [16.5, 10.0], "y1": [20.3, 5.0], "epoch": 8, "exponent": 0}
+    dense, draw = synapses(network), np.random.default_rng(0)
+    weights = draw.integers(-200, 201, (3, 9, 14))
+    spikes = draw.integers(0, 3, (40, 3, 14))
+    side = dataclasses.replace(dense, learning=dataclasses.replace(dense.learning, seed=seeds))
+    together, membrane = side.start(weights), cells.start(3, 9)
+    arriving, fired = loop(side, together, cells, membrane, spikes)
+    for n, seed in enumerate(seeds):
+        one = dataclasses.replace(dense, learning=dataclasses.replace(dense.learning, seed=seed))
+        alone, cell = one.start(weights[n]), cells.start(9)
+        expected = loop(one, alone, cells, cell, spikes[:, n])
+        np.testing.assert_array_equal(arriving[:, n], expected[0])
+        np.testing.assert_array_equal(fired[:, n], expected[1])
+        np.testing.assert_array_equal(together.w[n], alone.w)
+        np.testing.assert_array_equal(together.y[:, n], alone.y)
+        np.testing.assert_array_equal(membrane.v[n], cell.v)
+    assert 0 < fired.mean() < 1
+    assert (together.w != side.start(weights).w).mean() > 0.5
 
 
 @pytest.mark.parametrize("seed", range(30))

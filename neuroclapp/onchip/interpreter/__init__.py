@@ -1,6 +1,7 @@
 """An integer interpreter of neurons, traces and rules: Lava's fixed point bit by bit, without Lava."""
 
 from .dense import StaticDense
+from .loop import loop
 from .neurons import LIF, Membrane
 from .plastic import Learning, PlasticDense
 from .random import LavaNumbers, Numbers, OwnNumbers
@@ -30,6 +31,7 @@ __all__ = [
     "Trace",
     "Words",
     "apply",
+    "loop",
     "rate",
     "run",
 ]

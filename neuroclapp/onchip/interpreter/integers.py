@@ -74,11 +74,11 @@ def accumulate(summed: Integers, ready: tuple[Step, ...], placed: Placed, words:
     most = 2**words.accumulator - 1
     least = -most - 2
     for step in ready:
-        addend = _addend(step, placed[step.dependency])
-        if addend is not None:
+        added = addend(step, placed[step.dependency])
+        if added is not None:
             if step.clipped:
-                confine(addend, least, most)
-            np.add(summed, addend, out=summed, casting="same_kind")
+                confine(added, least, most)
+            np.add(summed, added, out=summed, casting="same_kind")
         confine(summed, least, most)
 
 
@@ -126,7 +126,7 @@ def confine(array: Integers, low: int, high: int) -> None:
         np.minimum(array, high, out=array)
 
 
-def _addend(step: Step, values: Mapping[str, Integers]) -> Integers | None:
+def addend(step: Step, values: Mapping[str, Integers]) -> Integers | None:
     """Return a step's addend before it is clipped; None where the dependency holds nowhere."""
     product = _product(step, values)
     if product is not None:

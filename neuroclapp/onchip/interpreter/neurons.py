@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError
 from .integers import Integers, confine
@@ -80,6 +80,62 @@ class LIF:
         v[spikes != 0] = 0
         state.u, state.v = u, v
         return spikes
+
+
+class Running:
+    """Neurons of one network that take many steps, in float64 (exact) and in arrays that are used again."""
+
+    def __init__(self, cells: LIF, u: Integers, v: Integers, step: int) -> None:
+        self.u, self.v, self._cells, self._step = u.astype(float), v.astype(float), cells, step
+        self._falls = [(_UNITY - one) / _UNITY for one in (cells.du + 1, cells.dv)]
+        self._bias = np.broadcast_to(cells.bias, v.shape).astype(float) if cells.bias.any() else None
+        self._high = np.full(v.shape, _MOST - 1.0)
+        self._low, self._over = -self._high, np.empty(v.shape, bool)
+        self._under = np.empty(v.shape, bool)
+
+    def tame(self, most: int) -> bool:
+        """Say whether u stays within 24 bits where at most ``most`` arrives at a neuron in a step."""
+        kept = float(np.abs(self.u).max())
+        return max(kept, (most << _ALIGN) / (1 - self._falls[0])) <= _MOST
+
+    def run(self, arriving: Integers, fired: Integers, tame: bool) -> None:
+        """Take the steps of what arrives (steps, units); write the spikes into ``fired``."""
+        cells, v, over, (fall_u, fall_v) = self._cells, self.v, self._over, self._falls
+        threshold = cells.vth << _ALIGN
+        charge = (arriving << _ALIGN).astype(float)
+        for now, spikes in zip(charge, fired, strict=True):
+            self._step += 1
+            if cells.interval and self._step % cells.interval == cells.offset % cells.interval:
+                self.u.fill(0)
+                v.fill(0)
+            if fall_u:
+                now += np.trunc(self.u * fall_u)
+            self.u = now
+            if not tame:
+                _wrap(now)
+                now -= 2.0 * _MOST * (now > _MOST)
+                now += 2.0 * _MOST * (now <= -_MOST)
+            np.multiply(v, fall_v, out=v)
+            np.trunc(v, out=v)
+            v += now
+            if self._bias is not None:
+                v += self._bias
+            if not tame:
+                _wrap(v)
+            np.minimum(v, self._high, out=v)
+            np.maximum(v, self._low, out=v)
+            np.greater(v, threshold, out=over)
+            spikes[...] = over
+            if cells.vth_low is not None:
+                np.less(v, cells.vth_low << _ALIGN, out=self._under)
+                spikes -= self._under
+                v[self._under] = 0
+            np.copyto(v, 0, where=over)
+
+
+def _wrap(value: NDArray[np.float64]) -> None:
+    """Take whole numbers modulo 2^32, in place, as sums of 32 bits are."""
+    value[...] = value.astype(np.int64).astype(np.int32)
 
 
 def _decayed(value: Integers, decay: int) -> Integers:

@@ -45,15 +45,16 @@ class Numbers(Protocol):
 class Draws:
     """What a numpy generator of one seed draws number by number, by index.
 
-    Floats in [0, 1), or integers below ``below``.
+    Floats in [0, 1), or integers below ``below``; an array of indices gives an array.
     """
 
     def __init__(self, seed: int, below: int | None = None) -> None:
         self._generator, self._below = np.random.default_rng(seed), below
         self._drawn: NDArray[Any] = np.zeros(0)
 
-    def __getitem__(self, index: int) -> Any:
-        while index >= len(self._drawn):
+    def __getitem__(self, index: Any) -> Any:
+        largest = int(np.max(index)) if isinstance(index, np.ndarray) else index
+        while largest >= len(self._drawn):
             size = max(_BLOCK, len(self._drawn))
             more: NDArray[Any]
             if self._below is None:
@@ -65,10 +66,14 @@ class Draws:
 
 
 class LavaNumbers:
-    """Lava's numbers of one connection, or of several side by side: one seed for all, or one for each."""
+    """Lava's numbers of one connection, or of several side by side: one seed for all, or one for each.
+
+    With one seed, steps may be an array.
+    """
 
     def __init__(self, seed: int | Sequence[int], trace_bits: int = 7) -> None:
         self._seeds = (seed,) if isinstance(seed, int) else tuple(seed)
+        self._trace_bits = trace_bits
         self.steady = isinstance(seed, int)
         self._synapses = Draws(SYNAPSES_SEED)
         below = 2**trace_bits
@@ -79,10 +84,14 @@ class LavaNumbers:
             side: [Draws(one + more, below) for one in self._seeds] for side, more in (("x", 1), ("y", 3))
         }
 
-    def decay(self, side: Side, step: int, shape: tuple[int, ...]) -> Any:
+    def of(self, network: tuple[int, ...]) -> LavaNumbers:
+        """Return the numbers of one of several networks side by side."""
+        return self if self.steady else LavaNumbers(self._seeds[network[0]], self._trace_bits)
+
+    def decay(self, side: Side, step: Any, shape: tuple[int, ...]) -> Any:
         return self._at(self._decay[side], 2 * step)
 
-    def impulse(self, side: Side, step: int, shape: tuple[int, ...], repeated: bool) -> Any:
+    def impulse(self, side: Side, step: Any, shape: tuple[int, ...], repeated: bool) -> Any:
         if repeated:
             return 0 if side == "x" else self._at(self._impulse[side], 2 * step - 1)
         return self._at(self._impulse[side], 2 * step)
@@ -90,7 +99,12 @@ class LavaNumbers:
     def synapses(self, epoch: int) -> float:
         return float(self._synapses[epoch])
 
-    def _at(self, draws: list[Draws], index: int) -> Any:
+    def synapses_of(self, epochs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the numbers of many epochs."""
+        found: NDArray[np.float64] = self._synapses[epochs]
+        return found
+
+    def _at(self, draws: list[Draws], index: Any) -> Any:
         if self.steady:
             return draws[0][index]
         return np.array([one[index] for one in draws])[:, None]

@@ -11,7 +11,8 @@ Written once here and rendered for each world: ``rate.rule`` (torch), ``spiking.
     dW      = eta   gamma (d rho'(a^tau) x^tau + r rho'(a^t) x^t)          Eq. 4; 13 and 14
     dW_pred = eta_p gamma z^tau c^t,   dW_retro = eta_p gamma c^t z^tau    Eq. 3
 
-A split ``W_pred`` carries the factor 1/2 of Eq. 10 in every product.
+A split ``W_pred`` carries the factor 1/2 of Eq. 10 in every product. With separate gates its second half, the
+products with r and ``dW_retro``, has a gate of its own, of the retrodiction's score u' = c^t . r.
 
 With direct feedback (``context = "top"``) c is the activity of the top layer, in every layer:
 ``d = W_pred c_top^t``, W_pred (units, units of the top layer). No gradient goes into c_top from below, so
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ from .network import Prediction
 Time = Literal["context", "sample"]
 Symbol = Literal["x", "z", "rho", "d", "r"]
 Gate = Literal["gamma", "gamma_retro"]
+#: All of them: the gate of the score z . W_pred c, and where gates are separate that of c . W_retro z.
+GATES: tuple[Gate, ...] = get_args(Gate)
 Target = Literal["w_ff", "bias", "w_pred", "w_retro"]
 #: Whose activity predicts: a layer's own, or the top layer's (direct feedback).
 Context = Literal["own", "top"]
@@ -90,6 +93,12 @@ class Plasticity:
     @property
     def targets(self) -> tuple[Target, ...]:
         return tuple(rule.target for rule in self.rules)
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """The third factors that these rules have: the shared one, or one for each half."""
+        found = {product.gate for rule in self.rules for product in rule.products}
+        return tuple(gate for gate in GATES if gate in found)
 
     @property
     def retrodicts(self) -> bool:

@@ -1,9 +1,9 @@
 """A study: one experiment under many conditions, and pictures with the conditions as their points.
 
 The file's tables ``data``, ``order``, ``learning``, ``initial``, ``spiking``, ``control`` and ``chip`` and
-the values ``model``, ``seeds``, ``context`` and ``feedback`` hold for all conditions; each condition replaces
-single values of them, in tables of the same names. A table with another ``kind`` than the one it replaces is
-taken whole.
+the values ``model``, ``seeds``, ``context``, ``feedback`` and ``gate`` hold for all conditions; each
+condition replaces single values of them, in tables of the same names. A table with another ``kind`` than the
+one it replaces is taken whole.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ REPLACED = (
     "spiking",
     "context",
     "feedback",
+    "gate",
     "control",
     "chip",
 )
@@ -79,9 +80,9 @@ class OnChip:
 class Settings:
     """All that the runs of one condition depend on.
 
-    ``order``: that of the pairs. ``context``: whose activity predicts a layer's. ``feedback``: in place of
-    the model's. ``control``: what is done to the rule in spikes; the rate world beside it keeps the rule as
-    it is. ``chip``: the network in a chip's integers, in place of spikes in floating point.
+    ``order``: that of the pairs. ``context``: whose activity predicts a layer's. ``feedback``, ``gate``: in
+    place of the model's. ``control``: what is done to the rule in spikes; the rate world beside it keeps the
+    rule as it is. ``chip``: the network in a chip's integers, in place of spikes in floating point.
     """
 
     model: str
@@ -92,6 +93,7 @@ class Settings:
     spiking: Spiking = field(default_factory=Spiking)
     context: Context = "own"
     feedback: Literal["symmetric", "blocked", "split"] | None = None
+    gate: Literal["shared", "separate"] | None = None
     order: Order = field(default_factory=Order)
     control: Treatment = field(default_factory=Treatment)
     chip: OnChip | None = None
@@ -99,6 +101,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {list(self.seeds)} must be one or more different numbers")
+        if self.gate == "separate" and self.feedback not in (None, "split"):
+            raise ValueError(f"gate = 'separate' needs feedback = 'split', not {self.feedback!r}")
 
     @property
     def presentations(self) -> int:
@@ -129,6 +133,8 @@ class Settings:
             values.pop("chip")
         if self.feedback is None:
             values.pop("feedback")
+        if self.gate is None:
+            values.pop("gate")
         if self.order == Order():
             values.pop("order")
         return values
@@ -212,6 +218,7 @@ class _Named:
     spiking: dict[str, Any] = field(default_factory=dict)
     context: str = ""
     feedback: str = ""
+    gate: str = ""
     order: dict[str, Any] = field(default_factory=dict)
     control: dict[str, Any] = field(default_factory=dict)
     chip: dict[str, Any] = field(default_factory=dict)
@@ -231,6 +238,7 @@ class _File:
     spiking: dict[str, Any] = field(default_factory=dict)
     context: str = ""
     feedback: str = ""
+    gate: str = ""
     order: dict[str, Any] = field(default_factory=dict)
     control: dict[str, Any] = field(default_factory=dict)
     chip: dict[str, Any] = field(default_factory=dict)

@@ -19,14 +19,14 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..network import Network
-from ..plasticity import Gate, Target, clapp, third_factor
+from ..plasticity import Gate, Target, clapp
 from ..presentations import Presentations
-from ..rate.layer import Activity, Pair, changes, compare, predict, respond
+from ..rate.layer import Activity, Pair, changes, compare, gates_of, predict, respond
 from ..spiking.populations import Populations
 from ..spiking.state import Record, scores
 from ..spiking.variants import Plateau
 from ..weights import Weights
-from .measures import cosine, gate_figures
+from .measures import cosine, figures_of_gates
 
 Array = NDArray[np.float64]
 
@@ -42,14 +42,21 @@ class _Sums:
 
 
 @dataclass
-class LayerAgreement:
-    """What was gathered of one layer: sums by target, gates and scores (presentations,) of both worlds."""
+class _Gated:
+    """Gamma and score (presentations,) of one gate in both worlds."""
 
-    sums: dict[Target, _Sums]
     gamma_spiking: list[float] = field(default_factory=list)
     gamma_rate: list[float] = field(default_factory=list)
     score_spiking: list[float] = field(default_factory=list)
     score_rate: list[float] = field(default_factory=list)
+
+
+@dataclass
+class LayerAgreement:
+    """What was gathered of one layer: sums by target, and what its gates did."""
+
+    sums: dict[Target, _Sums]
+    gates: dict[Gate, _Gated]
     excess: list[float] = field(default_factory=list)
 
 
@@ -87,7 +94,8 @@ class Comparison:
                 {
                     t: _Sums(torch.zeros_like(w), torch.zeros_like(w), torch.zeros_like(w))
                     for t, w in layer.items()
-                }
+                },
+                {gate: _Gated() for gate in self.plasticity.gates},
             )
             for layer in self.weights
         ]
@@ -104,9 +112,13 @@ class Comparison:
         """
         with torch.no_grad():
             estimates = [
-                scores(layer, self.populations, n, stream.sign) for n, layer in enumerate(record.layers)
+                {gate: scores(layer, self.populations, n, stream.sign, gate) for gate in layer.gammas()}
+                for n, layer in enumerate(record.layers)
             ]
-            shuffled = [self.shuffle.permutation(layer.gamma) for layer in record.layers]
+            shuffled = [
+                {gate: self.shuffle.permutation(gamma) for gate, gamma in layer.gammas().items()}
+                for layer in record.layers
+            ]
             for n in range(len(stream)):
                 self._present(stream, record, n, estimates, shuffled)
         for name, layer in zip(self.names, self.weights, strict=True):
@@ -122,24 +134,32 @@ class Comparison:
         )
 
     def _present(
-        self, stream: Presentations, record: Record, n: int, estimates: list[Array], shuffled: list[Array]
+        self,
+        stream: Presentations,
+        record: Record,
+        n: int,
+        estimates: list[dict[Gate, Array]],
+        shuffled: list[dict[Gate, Array]],
     ) -> None:
         self.sign.append(int(stream.sign[n]))
         sign = torch.tensor([float(stream.sign[n])], dtype=torch.float64)
         rate, spiking = self._rate(stream.inputs[n]), self._spiking(record, n)
         for index, layer in enumerate(self.layers):
             weights, recorded = self.weights[index], record.layers[index]
-            gamma = float(recorded.gamma[n])
             ours = self._pair(index, weights, rate[index], self.rate_before)
             theirs = self._pair(index, weights, spiking[index], self.spiking_before)
-            gamma_rate = float(third_factor(ours.score, sign))
-            layer.gamma_spiking.append(gamma)
-            layer.gamma_rate.append(gamma_rate)
-            layer.score_spiking.append(float(estimates[index][n]))
-            layer.score_rate.append(float(ours.score))
+            score = {"gamma": ours.score, "gamma_retro": ours.score_retro}
+            gammas = {gate: _tensor(each[n]) for gate, each in recorded.gammas().items()}
+            gammas_rate = {gate: gates_of(ours, sign)[gate] for gate in layer.gates}
+            for gate, gated in layer.gates.items():
+                gated.gamma_spiking.append(float(gammas[gate]))
+                gated.gamma_rate.append(float(gammas_rate[gate]))
+                gated.score_spiking.append(float(estimates[index][gate][n]))
+                gated.score_rate.append(float(cast(Tensor, score[gate])))
             excess = recorded.count[n] - np.maximum(np.round(recorded.charge[n]), 0)
             layer.excess.append(float(np.mean(excess)))
-            self._add(index, ours, theirs, gamma_rate, gamma, float(shuffled[index][n]))
+            mixed = {gate: _tensor(each[n]) for gate, each in shuffled[index].items()}
+            self._add(index, ours, theirs, gammas_rate, gammas, mixed)
 
     def _pair(
         self, index: int, weights: dict[Target, Tensor], now: Activity, before: list[_Before | None]
@@ -150,25 +170,37 @@ class Comparison:
         return compare(self.plasticity, weights, context.activity, now, context.held)
 
     def _add(
-        self, index: int, ours: Pair, theirs: Pair, gamma_rate: float, gamma: float, shuffled: float
+        self,
+        index: int,
+        ours: Pair,
+        theirs: Pair,
+        gammas_rate: dict[Gate, Tensor],
+        gammas: dict[Gate, Tensor],
+        shuffled: dict[Gate, Tensor],
     ) -> None:
         """Add the changes of both worlds to the sums, and let the weights change as they did in spikes."""
         weights, sums = self.weights[index], self.layers[index].sums
-        eligible = changes(self.plasticity, weights, ours, _OPEN) if gamma_rate or shuffled else {}
-        for target, change in eligible.items():
-            sums[target].rate.add_(change, alpha=gamma_rate)
-            sums[target].shuffled.add_(change, alpha=shuffled)
-        if not gamma:
-            return
+        rate = self._changes(weights, ours, gammas_rate)
+        for target, change in rate.items():
+            sums[target].rate.add_(change)
+        for target, change in self._changes(weights, ours, shuffled).items():
+            sums[target].shuffled.add_(change)
         rates = self.populations.layers[index]
-        for target, change in changes(self.plasticity, weights, theirs, _OPEN).items():
-            sums[target].spiking.add_(change, alpha=gamma)
-            if gamma_rate:
-                signs = gamma * gamma_rate
-                sums[target].cosines.append(signs * cosine(change.numpy(), eligible[target].numpy()))
-            weights[target].add_(
-                change, alpha=gamma * (rates.eta if target in ("w_ff", "bias") else rates.eta_pred)
-            )
+        for target, change in self._changes(weights, theirs, gammas).items():
+            sums[target].spiking.add_(change)
+            used = {product.gate for product in self.plasticity.rule(target).products}
+            theirs_open, ours_open = ([bool(each[gate]) for gate in used] for each in (gammas, gammas_rate))
+            if theirs_open == ours_open and any(ours_open):
+                sums[target].cosines.append(cosine(change.numpy(), rate[target].numpy()))
+            weights[target].add_(change, alpha=rates.eta if target in ("w_ff", "bias") else rates.eta_pred)
+
+    def _changes(
+        self, weights: dict[Target, Tensor], pair: Pair, gates: dict[Gate, Tensor]
+    ) -> dict[Target, Tensor]:
+        """Return the changes of all weights, none where every gate is closed."""
+        if not any(map(bool, gates.values())):
+            return {}
+        return changes(self.plasticity, weights, pair, gates)
 
     def _rate(self, inputs: Array) -> list[Activity]:
         x = torch.from_numpy(inputs)[None]
@@ -187,13 +219,18 @@ class Comparison:
             x = z
         return activities
 
-    def scores(self) -> dict[str, Array]:
-        """Return the scores of both worlds, (layers, presentations) each, and the sign of each pair."""
-        return {
-            "sign": np.array(self.sign, dtype=np.int8),
-            "spiking": np.array([layer.score_spiking for layer in self.layers]),
-            "rate": np.array([layer.score_rate for layer in self.layers]),
-        }
+    def scores(self) -> dict[str, NDArray[Any]]:
+        """Return the scores of both worlds, (layers, presentations) each, and the sign of each pair.
+
+        Those of the second gate, where gates are separate, are ``spiking_retro`` and ``rate_retro``.
+        """
+        found: dict[str, NDArray[Any]] = {"sign": np.array(self.sign, dtype=np.int8)}
+        for gate in self.plasticity.gates:
+            suffix = gate.removeprefix("gamma")
+            for world in ("spiking", "rate"):
+                scored = [getattr(layer.gates[gate], f"score_{world}") for layer in self.layers]
+                found[f"{world}{suffix}"] = np.array(scored)
+        return found
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of `results.json`'s ``agreement``, each a list by layer."""
@@ -215,19 +252,15 @@ class Comparison:
             figures["shuffled_gamma_cosine"][target] = [
                 cosine(s.spiking.numpy(), s.shuffled.numpy()) for s in by_layer
             ]
-        sign = np.array(self.sign)
-        gates = [
-            gate_figures(
-                sign,
-                np.array(layer.gamma_spiking),
-                np.array(layer.gamma_rate),
-                np.array(layer.score_spiking),
-                np.array(layer.score_rate),
-            )
-            for layer in self.layers
-        ]
-        for name in gates[0]:
-            figures[name] = [gate[name] for gate in gates]
+        compared = {
+            gate: [
+                np.array([getattr(layer.gates[gate], name) for layer in self.layers]).T
+                for name in ("gamma_spiking", "gamma_rate", "score_spiking", "score_rate")
+            ]
+            for gate in self.plasticity.gates
+        }
+        separate = [len(self.plasticity.gates) > 1] * len(self.layers)
+        figures |= figures_of_gates(np.array(self.sign), compared, separate)
         figures["excess_spikes"] = [float(np.mean(layer.excess)) for layer in self.layers]
         figures["largest_weight_mismatch"] = self.largest_mismatch
         return figures
@@ -242,5 +275,5 @@ def _row(values: Array) -> Tensor:
     return torch.from_numpy(np.asarray(values, dtype=np.float64))[None]
 
 
-#: Gates that are open, for the change that there would be.
-_OPEN: dict[Gate, Tensor] = {gate: torch.ones(1, dtype=torch.float64) for gate in ("gamma", "gamma_retro")}
+def _tensor(value: float) -> Tensor:
+    return torch.tensor([float(value)], dtype=torch.float64)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ..plasticity import Gate
 from ..weights import Weights
 
 Array = NDArray[np.float64]
@@ -40,6 +41,37 @@ def gate_figures(
         "score_correlation_fixations": _correlation(u_spiking[positive], u_rate[positive]),
         "score_correlation_saccades": _correlation(u_spiking[negative], u_rate[negative]),
     }
+
+
+def figures_of_gates(
+    sign: Array, compared: Mapping[Gate, Sequence[Array]], separate: Sequence[bool]
+) -> dict[str, Any]:
+    """Return `gate_figures`, each a list by layer, where layers may have two gates.
+
+    ``compared`` holds by gate gamma of spikes and of rates and their scores, (presentations, layers) each.
+    ``separate``: which layers have both; their figures are over the pairs of both. Where there are any, the
+    figures of single gates stand beside them; of a layer with one gate, they are all its own.
+    """
+
+    def figures(sign: Array, columns: Sequence[Array]) -> dict[str, float]:
+        spiking, rate, u_spiking, u_rate = columns
+        return gate_figures(sign, spiking, rate, u_spiking, u_rate)
+
+    by_gate = {
+        gate: [figures(sign, [each[:, n] for each in arrays]) for n in range(len(separate))]
+        for gate, arrays in compared.items()
+    }
+    layers = list(by_gate["gamma"])
+    for n in np.flatnonzero(separate):
+        both = [
+            np.concatenate([each[:, n] for each in each_gate])
+            for each_gate in zip(*compared.values(), strict=True)
+        ]
+        layers[n] = figures(np.tile(sign, len(compared)), both)
+    found: dict[str, Any] = {key: [layer[key] for layer in layers] for key in layers[0]}
+    for key in ("gate_agreement", "gate_kappa", "gate_open_fraction", "score_rmse") if any(separate) else ():
+        found[f"{key}_by_gate"] = {gate: [one[key] for one in each] for gate, each in by_gate.items()}
+    return found
 
 
 def kappa(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

@@ -10,23 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plasticity import third_factor
+from ..plasticity import Gate, Product, Target, third_factor
 from ..presentations import Presentations
 from ..rate.side_by_side import Layer, factors, hold, product, respond, sides
+from ..rate.side_by_side import scores as scores_in_rates
 from ..spiking.populations import Populations
 from ..spiking.state import Record, scores
 from ..weights import Weights
-from .measures import cosine, gate_figures
+from .measures import cosine, figures_of_gates
 
 Array = NDArray[np.float64]
-
-#: What is kept of every pair, (presentations, layers) for each simulation, beside an update cosine by target.
-_KEPT = ("gamma_spiking", "gamma_rate", "score_spiking", "score_rate", "excess", "count")
 
 
 class Watch:
@@ -39,6 +37,8 @@ class Watch:
     def __init__(self, populations: Populations, initial: Sequence[Weights]) -> None:
         self.populations = populations
         self.names = [layer.name for layer in populations.layers]
+        #: All gates of any layer; of a layer that has one gate, all of them are this one.
+        self.gates = max((layer.gates for layer in populations.layers), key=len)
         self.count = len(initial)
         self.weights = {name: np.stack([each[name] for each in initial]) for name in initial[0]}
         self.initial = {name: array.copy() for name, array in self.weights.items()}
@@ -56,8 +56,8 @@ class Watch:
         self.at = 0
         self.traces: dict[str, list[tuple[list[Array], list[Array]]]] = {name: [] for name in self.weights}
         self.cosines: dict[str, list[Array]] = {name: [] for name in self.weights}
-        self.gamma: list[Array] = []
-        self.score: list[Array] = []
+        self.gamma: dict[Gate, list[Array]] = {gate: [] for gate in self.gates}
+        self.score: dict[Gate, list[Array]] = {gate: [] for gate in self.gates}
 
     def __call__(self, after: Mapping[str, Array]) -> None:
         """Take a presentation: the rule on the weights that stood during it, and what these became."""
@@ -65,54 +65,71 @@ class Watch:
         now = respond(self.weights, self.names, self.inputs[self.at])
         hold(self.weights, self.names, now, self.top)
         before = self.before or [replace(layer, held=np.zeros_like(layer.z)) for layer in now]
-        self.before, gammas, all_scores = now, [], []
-        found = []
+        self.before, found = now, []
+        gammas: dict[Gate, list[Array]] = {gate: [] for gate in self.gates}
+        all_scores: dict[Gate, list[Array]] = {gate: [] for gate in self.gates}
         for index, name in enumerate(self.names):
-            all_scores.append(np.sum(now[index].z * before[index].held, axis=1))
-            gammas.append(third_factor(all_scores[-1], sign))
             plasticity = self.populations.rules_of(index)
             present = factors(plasticity, self.weights, name, now[index], before[index])
+            here = scores_in_rates(plasticity, present)
+            for gate in self.gates:
+                all_scores[gate].append(here.get(gate, here["gamma"]))
+                gammas[gate].append(third_factor(all_scores[gate][-1], sign))
             found += [
-                (f"{name}.{rule.target}", sides(rule, present))
+                (f"{name}.{rule.target}", rule, sides(rule, present), index)
                 for rule in plasticity.rules
                 if f"{name}.{rule.target}" in self.weights
             ]
-        for name, (posts, pres) in found:
+        for name, rule, (posts, pres), index in found:
             self.traces[name].append((posts, pres))
-            self.cosines[name].append(_cosines(after[name] - self.weights[name], posts, pres))
+            gated = [
+                gammas[one.gate][index][:, None] * post
+                for one, post in zip(rule.products, posts, strict=True)
+            ]
+            self.cosines[name].append(_cosines(after[name] - self.weights[name], gated, pres))
             np.copyto(self.weights[name], after[name])
-        self.gamma.append(np.stack(gammas, axis=1))
-        self.score.append(np.stack(all_scores, axis=1))
+        for gate in self.gates:
+            self.gamma[gate].append(np.stack(gammas[gate], axis=1))
+            self.score[gate].append(np.stack(all_scores[gate], axis=1))
         self.at += 1
 
     def end(self, records: Sequence[Record], shuffle: Sequence[np.random.Generator]) -> None:
         """End the stretch: add it to all sums; ``shuffle`` draws the floor of each simulation."""
         layers = range(len(self.names))
-        gates = [[r.layers[n].gamma for n in layers] for r in records]
-        mixed = [list(map(draw.permutation, one)) for draw, one in zip(shuffle, gates, strict=True)]
-        gamma, shuffled = (np.stack(each).transpose(2, 0, 1) for each in (gates, mixed))
-        rate = np.stack(self.gamma)
+        gamma: dict[Gate, Array] = {}
+        shuffled: dict[Gate, Array] = {}
+        found: dict[str, Array] = {}
+        for gate in self.gates:
+            gates = [[_of_gate(r.layers[n].gammas(), gate) for n in layers] for r in records]
+            mixed = [list(map(draw.permutation, one)) for draw, one in zip(shuffle, gates, strict=True)]
+            gamma[gate], shuffled[gate] = (np.stack(each).transpose(2, 0, 1) for each in (gates, mixed))
+            estimated = [
+                [self._estimated(r, n, self.sign[:, number], gate) for n in layers]
+                for number, r in enumerate(records)
+            ]
+            suffix = gate.removeprefix("gamma")
+            found |= {
+                f"gamma{suffix}_spiking": gamma[gate],
+                f"gamma{suffix}_rate": np.stack(self.gamma[gate]),
+                f"score{suffix}_spiking": np.stack(estimated).transpose(2, 0, 1),
+                f"score{suffix}_rate": np.stack(self.score[gate]),
+            }
+        rate = {gate: np.stack(each) for gate, each in self.gamma.items()}
         for name, traces in self.traces.items():
-            index = self.names.index(name.rsplit(".", 1)[0])
+            index, products = self._products(name)
             for sums, signs in zip(self.sums[name], (rate, shuffled), strict=True):
-                sums += _summed(traces, signs[:, :, index]).reshape(sums.shape)
-        estimated = [
-            [scores(r.layers[n], self.populations, n, self.sign[:, number]) for n in layers]
-            for number, r in enumerate(records)
-        ]
+                gated = [signs[one.gate][:, :, index] for one in products]
+                sums += _summed(traces, gated).reshape(sums.shape)
         counts = [[np.mean(r.layers[n].count, axis=1) for n in layers] for r in records]
-        found = {
-            "gamma_spiking": gamma,
-            "gamma_rate": rate,
-            "score_spiking": np.stack(estimated).transpose(2, 0, 1),
-            "score_rate": np.stack(self.score),
-            "excess": np.stack([[_excess(r, n) for n in layers] for r in records]).transpose(2, 0, 1),
-            "count": np.stack(counts).transpose(2, 0, 1),
-        }
+        found["excess"] = np.stack([[_excess(r, n) for n in layers] for r in records]).transpose(2, 0, 1)
+        found["count"] = np.stack(counts).transpose(2, 0, 1)
         for name, each in self.cosines.items():
-            index = self.names.index(name.rsplit(".", 1)[0])
-            both = gamma[:, :, index] * rate[:, :, index]
-            found[f"cosine/{name}"] = np.where(both != 0, rate[:, :, index] * np.stack(each), np.nan)
+            index, products = self._products(name)
+            theirs, ours = (
+                np.stack([signs[one.gate][:, :, index] != 0 for one in products]) for signs in (gamma, rate)
+            )
+            alike = np.all(theirs == ours, axis=0) & np.any(ours, axis=0)
+            found[f"cosine/{name}"] = np.where(alike, np.stack(each), np.nan)
         for name, array in found.items():
             self.kept.setdefault(name, []).append(np.ascontiguousarray(array))  # sums depend on it
         self.signs.append(self.sign)
@@ -152,13 +169,13 @@ class Watch:
             for key, by_target in figures.items():
                 by_target[target] = [found[key] for found in by_layer]
         sign = np.concatenate(self.signs)[:, number].astype(np.float64)
-        compared = [kept[key] for key in ("gamma_spiking", "gamma_rate", "score_spiking", "score_rate")]
-        gates = []
-        for n in range(len(self.names)):
-            gamma, gamma_rate, score, score_rate = (each[:, n] for each in compared)
-            gates.append(gate_figures(sign, gamma, gamma_rate, score, score_rate))
-        for key in gates[0]:
-            figures[key] = [gate[key] for gate in gates]
+        compared: dict[Gate, list[Array]] = {}
+        for gate in self.gates:
+            suffix = gate.removeprefix("gamma")
+            names = (f"gamma{suffix}_spiking", f"gamma{suffix}_rate")
+            compared[gate] = [kept[key] for key in (*names, *(n.replace("gamma", "score") for n in names))]
+        separate = [len(layer.gates) > 1 for layer in self.populations.layers]
+        figures |= figures_of_gates(sign, compared, separate)
         figures["excess_spikes"] = kept["excess"].mean(axis=0).tolist()
         figures["spikes"] = kept["count"].mean(axis=0).tolist()
         return figures
@@ -175,6 +192,16 @@ class Watch:
             "norm_ratio": float(np.linalg.norm(spiking)) / norm if norm else 0.0,
             "shuffled_gamma_cosine": cosine(spiking, shuffled),
         }
+
+    def _products(self, name: str) -> tuple[int, tuple[Product, ...]]:
+        """Return the layer of an array and the products of its rule."""
+        layer, target = name.rsplit(".", 1)
+        index = self.names.index(layer)
+        return index, self.populations.rules_of(index).rule(cast(Target, target)).products
+
+    def _estimated(self, record: Record, index: int, sign: NDArray[np.int8], gate: Gate) -> Array:
+        layer = record.layers[index]
+        return scores(layer, self.populations, index, sign, gate if gate in layer.gammas() else "gamma")
 
     def _targets(self, name: str) -> list[str]:
         return [key.rsplit(".", 1)[1] for key in self.weights if key.rsplit(".", 1)[0] == name]
@@ -195,11 +222,18 @@ def _cosines(change: Array, posts: Sequence[Array], pres: Sequence[Array]) -> Ar
         return np.where(norms > 0, dot / norms, 0.0)
 
 
-def _summed(traces: Sequence[tuple[list[Array], list[Array]]], gates: Array) -> Array:
-    """Return the sum over presentations of gate times products; ``gates`` (presentations, simulations)."""
+def _of_gate(values: Mapping[Gate, Array], gate: Gate) -> Array:
+    return values.get(gate, values["gamma"])
+
+
+def _summed(traces: Sequence[tuple[list[Array], list[Array]]], gates: Sequence[Array]) -> Array:
+    """Return the sum over presentations of gates times products.
+
+    ``gates``: of each product (presentations, simulations).
+    """
     total: Any = 0.0
-    for number in range(len(traces[0][0])):
-        post = np.stack([posts[number] for posts, _ in traces]) * gates[:, :, None]
+    for number, gate in enumerate(gates):
+        post = np.stack([posts[number] for posts, _ in traces]) * gate[:, :, None]
         pre = np.stack([pres[number] for _, pres in traces])
         total = total + post.transpose(1, 2, 0) @ pre.transpose(1, 0, 2)
     return np.asarray(total)

@@ -9,7 +9,7 @@ the top layer's activity.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -26,13 +26,18 @@ from .layer import Activity, changes, compare, gates_of, predict, respond
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What an online run leaves: weights at ``at`` (snapshots), scores and gates (presentations, layers)."""
+    """What an online run leaves: weights at ``at`` (snapshots), scores and gates (presentations, layers).
+
+    ``score_retro`` and ``gamma_retro`` are those of the second half, where gates are separate, else empty.
+    """
 
     weights: Weights
     at: NDArray[np.int64]
     snapshots: dict[str, NDArray[np.float64]]
     score: NDArray[np.float64]
     gamma: NDArray[np.float64]
+    score_retro: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    gamma_retro: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 def train_online(
@@ -59,7 +64,7 @@ def train_online(
     ]
     inputs = torch.from_numpy(stream.inputs)
     signs = torch.from_numpy(stream.sign.astype(np.float64))
-    score, gamma = np.zeros((2, len(stream), len(layers)))
+    score, gamma, score_retro, gamma_retro = np.zeros((4, len(stream), len(layers)))
     at: list[int] = []
     snapshots: list[dict[str, NDArray[np.float64]]] = []
     with torch.no_grad():
@@ -73,7 +78,11 @@ def train_online(
                 x = layer.respond(x)
             for index, layer in enumerate(layers):
                 permutation = None if control.permutations is None else control.permutations[n, index]
-                score[n, index], gamma[n, index] = layer.compare(signs[n : n + 1], permutation, control)
+                scores, gates = layer.compare(signs[n : n + 1], permutation, control)
+                score[n, index], gamma[n, index] = scores["gamma"], gates["gamma"]
+                score_retro[n, index], gamma_retro[n, index] = (
+                    each.get("gamma_retro", each["gamma"]) for each in (scores, gates)
+                )
             for layer in layers:
                 layer.hold(x if context == "top" else layer.activity.z)
                 layer.apply(control.bound)
@@ -81,7 +90,8 @@ def train_online(
     snapshots.append(_arrays(layers))
     progress(len(stream))
     stacked = {name: np.stack([snapshot[name] for snapshot in snapshots]) for name in snapshots[0]}
-    return Trajectory(Weights(snapshots[-1]), np.array(at), stacked, score, gamma)
+    second = (score_retro, gamma_retro) if len(plasticity.gates) > 1 else ()
+    return Trajectory(Weights(snapshots[-1]), np.array(at), stacked, score, gamma, *second)
 
 
 def always_open(score: Tensor, sign: Tensor) -> Tensor:
@@ -124,19 +134,22 @@ class _Layer:
 
     def compare(
         self, sign: Tensor, permutation: NDArray[np.int64] | None, control: Control
-    ) -> tuple[float, float]:
-        """Find the weights' changes; return the score, and gamma as it is released."""
+    ) -> tuple[dict[Gate, float], dict[Gate, float]]:
+        """Find the weights' changes; return by gate the score, and gamma as it is released."""
         context = self.context or self.activity
         plasticity, weights = self.plasticity, self.weights
         pair = compare(plasticity, weights, context, self.activity, self.held, found(permutation, control))
+        scores: dict[Gate, float] = {"gamma": float(pair.score)}
+        if pair.score_retro is not None and "gamma_retro" in plasticity.gates:
+            scores["gamma_retro"] = float(pair.score_retro)
         self.late.append(gates_of(pair, sign, always_open if control.always_open else third_factor))
         if len(self.late) <= control.delay:
             self.changes = {}
-            return float(pair.score), 0.0
+            return scores, dict.fromkeys(scores, 0.0)
         gates = self.late.pop(0)
         is_open = any(float(gamma) for gamma in gates.values())
         self.changes = changes(plasticity, weights, pair, gates) if is_open else {}
-        return float(pair.score), float(gates["gamma"])
+        return scores, {gate: float(gates[gate]) for gate in scores}
 
     def hold(self, c: Tensor) -> None:
         """Let the dendrite take ``W_pred c`` for the next presentation, whose context this one is."""

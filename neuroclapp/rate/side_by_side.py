@@ -25,6 +25,7 @@ from ..plasticity import (
     Z_SAMPLE,
     Context,
     Factor,
+    Gate,
     Plasticity,
     Rule,
     clapp,
@@ -79,13 +80,18 @@ def train_side_by_side(
             for index, name in enumerate(names):
                 plasticity = rules.of_layer(index == top)
                 gamma = third_factor(np.sum(now[index].z * before[index].held, axis=1), signs[n])
-                if gamma.any():
+                if gamma.any() or len(plasticity.gates) > 1:
                     present = factors(plasticity, w, name, now[index], before[index])
+                    gates = {
+                        gate: third_factor(score, signs[n])
+                        for gate, score in scores(plasticity, present).items()
+                    }
                     rates = {"w_ff": eta[index], "bias": eta[index]}
                     for rule in plasticity.rules:
                         if (key := f"{name}.{rule.target}") in w:
-                            scale = gamma * rates.get(rule.target, eta_pred[index])
-                            changes.append((key, _change(rule, present, scale)))
+                            rate = rates.get(rule.target, eta_pred[index])
+                            scales = {gate: each * rate for gate, each in gates.items()}
+                            changes.append((key, _change(rule, present, scales)))
             for key, change in changes:
                 w[key] += change
         before = now
@@ -131,6 +137,13 @@ def factors(
     return present
 
 
+def scores(plasticity: Plasticity, present: Mapping[Factor, Array]) -> dict[Gate, Array]:
+    """Return the score of each gate, (networks,): z . d, and where gates are separate c . r."""
+    found = {"gamma": (Z_SAMPLE, APICAL), "gamma_retro": (C_CONTEXT, RETRO)}
+    pairs = {gate: [present[factor] for factor in found[gate]] for gate in plasticity.gates}
+    return {gate: np.sum(one * other, axis=1) for gate, (one, other) in pairs.items()}
+
+
 def sides(rule: Rule, present: Mapping[Factor, Array]) -> tuple[list[Array], list[Array]]:
     """Return both sides of each product of a rule, (networks, post) and (networks, pre); 1 for a bias."""
     posts, pres = [], []
@@ -148,8 +161,8 @@ def product(w: Array, x: Array) -> Array:
     return (w @ x[:, :, None])[:, :, 0]
 
 
-def _change(rule: Rule, present: Mapping[Factor, Array], scale: Array) -> Array:
+def _change(rule: Rule, present: Mapping[Factor, Array], scales: Mapping[Gate, Array]) -> Array:
     posts, pres = sides(rule, present)
-    pairs = zip(posts, pres, strict=True)
-    total: Any = sum((scale[:, None] * post)[:, :, None] * pre[:, None] for post, pre in pairs)
+    parts = zip((scales[one.gate] for one in rule.products), posts, pres, strict=True)
+    total: Any = sum((scale[:, None] * post)[:, :, None] * pre[:, None] for scale, post, pre in parts)
     return total[:, :, 0] if rule.target == "bias" else total

@@ -8,7 +8,7 @@ from typing import Any
 
 from .document import Shown, cost_and_versions, document, pictures, table
 from .lava import lava
-from .style import NAMES, TARGETS
+from .style import GATES, NAMES, TARGETS
 
 _IDEAS = (
     "<b>CLAPP</b> trains each layer by itself: it predicts its own next activity, and a weight changes by the "
@@ -61,6 +61,7 @@ def _accuracy(results: dict[str, Any]) -> str:
     return table(header, rows, escaped=True)
 
 
+_NAMES = {**TARGETS, **GATES}
 _FIGURES = {
     "accumulated_cosine": "accumulated cosine on shared weights",
     "norm_ratio": "norm ratio",
@@ -69,7 +70,10 @@ _FIGURES = {
     "gate_kappa": "gate, Cohen's kappa",
     "gate_kappa_near_margin": "kappa, score within 0.2 of the margin",
     "gate_open_fraction": "gate open",
+    "gate_agreement_by_gate": "gate agreement",
+    "gate_open_fraction_by_gate": "gate open",
     "score_rmse": "score, RMSE",
+    "score_rmse_by_gate": "score, RMSE",
     "score_correlation_fixations": "score, correlation within fixations",
     "score_correlation_saccades": "score, correlation within saccades",
     "trajectory_cosine": "free-running: cosine of the total change of W",
@@ -83,7 +87,9 @@ def _agreement(results: dict[str, Any]) -> str:
     for key, name in _FIGURES.items():
         found = results["agreement"].get(key, {})
         by_target = (
-            {name: found} if "mean" in found else {f"{name}, {TARGETS[t]}": f for t, f in found.items()}
+            {name: found}
+            if "mean" in found
+            else {f"{name}, {_NAMES.get(part, part)}": each for part, each in found.items()}
         )
         for title, figure in by_target.items():
             pairs = zip(figure["mean"], figure["interval"], strict=True)

@@ -18,10 +18,13 @@ from .style import COLOURS, NAMES, figure, label
 MEASURES = {
     "accumulated_cosine.w_ff": "accumulated cosine, W",
     "accumulated_cosine.w_pred": "accumulated cosine, W_pred",
+    "accumulated_cosine.w_retro": "accumulated cosine, W_retro",
     "update_cosine.w_ff": "update cosine, W",
     "trajectory_cosine": "trajectory cosine, W",
     "trajectory_share": "trajectory cosine / its ceiling",
     "gate_agreement": "gate agreement",
+    "gate_agreement_by_gate.gamma": "gate agreement, first gate",
+    "gate_agreement_by_gate.gamma_retro": "gate agreement, second gate",
     "gate_kappa": "gate, Cohen's kappa",
     "score_rmse": "score, RMSE",
     "excess_spikes": "excess spikes per unit",

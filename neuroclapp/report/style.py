@@ -36,6 +36,7 @@ NAMES = {
 }
 FIXATION, SACCADE = "#009e73", "#cc79a7"
 TARGETS = {"w_ff": "W", "w_pred": "W_pred", "w_retro": "W_retro"}
+GATES = {"gamma": "gate of z · W_pred c", "gamma_retro": "gate of c · W_retro z"}
 
 
 def figure(rows: int, columns: int, size: tuple[float, float], **keywords: Any) -> tuple[Figure, list[Axes]]:

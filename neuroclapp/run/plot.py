@@ -101,7 +101,7 @@ def _figures(run: RunDirectory, results: dict[str, Any]) -> Iterator[Shown]:
     yield Shown(
         "gates",
         f"Gates and scores (seed {seed})",
-        gates([_gates(run, seed, "rate"), _gates(run, seed, "spiking")], sign, layers),
+        gates([_gates(run, seed, "rate"), _gates(run, seed, "spiking")], sign, _named(run)),
         "Top: how often gamma opens in both worlds. Bottom: fixations right of +1 and saccades left of -1 leave the "
         "gate closed; all others make the layer learn.",
     )
@@ -112,10 +112,10 @@ def _figures(run: RunDirectory, results: dict[str, Any]) -> Iterator[Shown]:
         "scores",
         f"The modulators' estimate of the score (seed {seed})",
         score_scatter(
-            [scores["spiking"][n, last] for n in range(len(layers))],
-            [scores["rate"][n, last] for n in range(len(layers))],
+            [one for suffix in _suffixes(run) for one in scores[f"spiking{suffix}"][:, last]],
+            [one for suffix in _suffixes(run) for one in scores[f"rate{suffix}"][:, last]],
             scores["sign"][last],
-            layers,
+            _named(run),
         ),
         f"Both on the same weights, last 4000 presentations; root mean square error {', '.join(f'{e:.3f}' for e in rmse)} "
         "by layer over all presentations and seeds. Dashed: the hinge's corners.",
@@ -139,14 +139,30 @@ def _spiking(run: RunDirectory, seed: int) -> Moving:
         return Moving("spiking", file["at"][:], {name: file["weights"][name][:] for name in file["weights"]})
 
 
+def _suffixes(run: RunDirectory) -> list[str]:
+    """Return what the names of each gate's score and gamma end in: "", or "" and "_retro"."""
+    return [gate.removeprefix("gamma") for gate in run.populations.plasticity.gates]
+
+
+def _named(run: RunDirectory) -> list[str]:
+    """Return the titles of all gates: those of the layers, then those of their second ones."""
+    return [
+        f"{layer.name}{suffix.replace('_', ', ')}"
+        for suffix in _suffixes(run)
+        for layer in run.network.layers
+    ]
+
+
 def _gates(run: RunDirectory, seed: int, world: str) -> Gates:
+    keys, suffixes = ("score", "gamma"), _suffixes(run)
     if world == "rate":
         arrays = run.arrays(run.seed(seed) / "rate.npz")
-        return Gates(world, arrays["score"], arrays["gamma"])
+        return Gates(world, *(np.hstack([arrays[key + suffix] for suffix in suffixes]) for key in keys))
     with open_trajectory(run.seed(seed) / "spiking.h5") as file:
         layers = range(len(run.network.layers))
         score, gamma = (
-            np.stack([file[f"{n}/{key}"][:] for n in layers], axis=1) for key in ("score", "gamma")
+            np.stack([file[f"{n}/{key}{suffix}"][:] for suffix in suffixes for n in layers], axis=1)
+            for key in keys
         )
         return Gates(world, score, gamma)
 

@@ -147,6 +147,7 @@ def _figures(run: StudyRun, condition: Condition) -> dict[str, Any]:
         "presentations": settings.presentations,
         "order": asdict(settings.order),
         "feedback": settings.feedback,
+        "gate": run.worlds(condition).network.prediction.gate,
         "spiking": asdict(settings.spiking),
         "context": settings.context,
         "control": asdict(settings.control),

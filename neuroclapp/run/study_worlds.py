@@ -39,7 +39,13 @@ class Worlds:
     @cached_property
     def network(self) -> Network:
         network, feedback = load_network(self.settings.model), self.settings.feedback
-        return network if feedback is None else replace(network, prediction=Prediction(feedback))
+        prediction = network.prediction if feedback is None else Prediction(feedback)
+        if self.settings.gate is not None:
+            if prediction.feedback != "split":
+                allowed = f"only a split has halves: feedback = {prediction.feedback!r}"
+                raise InputError("", "gate", self.settings.gate, allowed)
+            prediction = replace(prediction, gate=self.settings.gate)
+        return replace(network, prediction=prediction)
 
     @cached_property
     def populations(self) -> Populations:
@@ -136,4 +142,7 @@ def _check(condition: Condition) -> None:
             "", "model", condition.settings.model, f"the data have {2 * digits.PIXELS} inputs, ON and OFF"
         )
     _ = worlds.populations
+    if condition.settings.chip is not None and worlds.network.prediction.gate == "separate":
+        allowed = "in integers a layer has one modulator: 'shared'"
+        raise InputError("", "gate", "separate", allowed)
     _ = worlds.control(0)

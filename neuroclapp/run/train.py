@@ -36,8 +36,11 @@ def _train(run: RunDirectory, seed: int, report: Report) -> None:
         run.network, initial, stream, learning.eta, learning.eta_pred, every=EVERY, progress=report
     )
     rate.weights.save(folder / "rate.safetensors")
+    second = {"score_retro": rate.score_retro, "gamma_retro": rate.gamma_retro}
+    second = second if rate.gamma_retro.size else {}
     write_npz(
-        folder / "rate.npz", {"at": rate.at, "score": rate.score, "gamma": rate.gamma, **rate.snapshots}
+        folder / "rate.npz",
+        {"at": rate.at, "score": rate.score, "gamma": rate.gamma, **second, **rate.snapshots},
     )
     factor = 1 + DISTURBANCE * generator(seed, "disturbance").standard_normal(stream.inputs.shape)
     disturbed = train_online(

@@ -6,6 +6,7 @@ Its datasets are those of a recording, `neuroclapp.spiking.recording`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,10 +27,11 @@ def walk(path: Path) -> Iterator[tuple[int, Record, Weights]]:
             part = slice(int(first), int(last))
             records = [
                 LayerRecord(
-                    *(
-                        file[f"{n}/{key}"][part].astype(np.float64)
-                        for key in ("count", "charge", "gamma", "total")
-                    )
+                    **{
+                        key: file[f"{n}/{key}"][part].astype(np.float64)
+                        for key in (field.name for field in fields(LayerRecord))
+                        if f"{n}/{key}" in file
+                    }
                 )
                 for n in range(layers)
             ]

@@ -31,10 +31,10 @@ class Drawn:
 
     ``packets`` (presentations, steps_on, inputs): spikes of Poisson input. The others hold one array for each
     layer. ``thresholds`` (presentations, steps, neurons of the layer): how far a threshold lies above 1
-    [thresholds]. ``noise`` (presentations, modulator units): what is added to their estimates. ``works``
-    (presentations, synapses): which of the synapses from somata onto modulator units are not silent, soma
-    outermost. Of axons, the input's first, None for a reliable one: ``lots`` (presentations, steps, units),
-    by which spikes are lost, and ``late`` of the same shape [steps].
+    [thresholds]. ``noise`` (presentations, modulator units): what is added to their estimates, of both
+    modulators where a layer has two. ``works`` (presentations, synapses): which of the synapses from somata
+    onto modulator units are not silent, soma outermost. Of axons, the input's first, None for a reliable one:
+    ``lots`` (presentations, steps, units), by which spikes are lost, and ``late`` of the same shape [steps].
     """
 
     packets: NDArray[np.uint16] | None = None
@@ -105,10 +105,11 @@ def _noise(
     populations: Populations, layer: LayerPopulations, count: int, generator: np.random.Generator
 ) -> Array:
     """Draw what is added to the estimates of a layer's modulator units (presentations, units)."""
-    m = layer.modulator
-    common = m.common_noise * generator.standard_normal((count, 1))
-    drawn = m.noise * generator.standard_normal((count, 2 * m.units)) + common
-    return rounded(drawn, None if populations.grid is None else COARSE)
+    m, drawn = layer.modulator, []
+    for _ in layer.gates:
+        common = m.common_noise * generator.standard_normal((count, 1))
+        drawn.append(m.noise * generator.standard_normal((count, 2 * m.units)) + common)
+    return rounded(np.concatenate(drawn, axis=1), None if populations.grid is None else COARSE)
 
 
 def _axons(

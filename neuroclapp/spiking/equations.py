@@ -45,6 +45,8 @@ collected : 1
 gamma : 1
 """
 )
+#: The second gate of a layer in which they are separate.
+RETRO_GATE = "gamma_retro : 1\n"
 
 BIAS = """
 bias : 1
@@ -67,6 +69,16 @@ GATHERED = {
         "retro_post += {retro} * int(permutation(t, j) == i)",
     ),
     "mean": ("pooled_post += held_pre", "pooled_retro_post += {retro}"),
+}
+#: What the second modulator hears of a retro dendrite before it fires: what the rule finds there later, but
+#: gathered from other units a first time, since dendrites that decay go on to do so.
+OVERHEARD = {
+    "permuted": "overheard : 1\n",
+    "mean": "pooled_overheard : 1\noverheard = {mean_overheard} : 1\n",
+}
+OVERHEARING = {
+    "permuted": "overheard_post += {retro} * int(permutation(t, j) == i)",
+    "mean": "pooled_overheard_post += {retro}",
 }
 #: What they hold from one presentation to the next: nothing.
 CLEARED = {
@@ -151,6 +163,9 @@ gamma = 0
 """
 
 LEARN = "gamma != 0"
+LEARN_SEPARATE = "gamma != 0 or gamma_retro != 0"
+#: When a soma replays the count of the presentation before, for the second modulator: after the last packets.
+REPLAY = "timestep(t, dt) % steps == release - 1"
 
 WEIGHT = """
 w : 1
@@ -170,28 +185,43 @@ def listening(fails: bool) -> str:
     return f"evidence_post += {weight} * apical_pre * packet_pre * quantum_pre"
 
 
+def listening_retro(fails: bool, found: str) -> str:
+    """Return what a soma's replay does to a unit of the second modulator; see `listening`.
+
+    ``found`` is what somata find in their dendrites.
+    """
+    weight = "w * works(t, number)" if fails else "w"
+    retro = "overheard" if found in OVERHEARD else "retro"
+    return f"evidence_post += {weight} * {retro}_pre * count_context_pre * quantum_pre"
+
+
 def change(rule: Rule) -> str:
     """Return a weight's change per unit of learning rate, e.g. ``gamma_post * (0.5 * z_post * c_pre)``."""
-    terms = []
+    parts: dict[str, list[str]] = {}
     for product in rule.products:
         names = [_VARIABLES[factor][0] for factor in product.post] + [
             _VARIABLES[factor][1] for factor in product.pre
         ]
         coefficient = [] if product.coefficient == 1 else [repr(product.coefficient)]
-        terms.append(" * ".join(coefficient + names))
-    return f"gamma_post * ({' + '.join(terms)})"
+        parts.setdefault(product.gate, []).append(" * ".join(coefficient + names))
+    return " + ".join(f"{gate}_post * ({' + '.join(terms)})" for gate, terms in parts.items())
 
 
 def learning(plasticity: Plasticity, target: Target, grid: float | None = None) -> str:
     """Return the statement that changes the weights ``w`` of one target."""
-    changed = rounded(f"w + eta * {change(plasticity.rule(target))}", grid)
+    changed = rounded(f"w + eta * {_bracketed(change(plasticity.rule(target)))}", grid)
     return f"w = clip({changed}, -bound, bound)"
 
 
 def bias_learning(plasticity: Plasticity, grid: float | None = None) -> str:
     """Return the statement that changes a soma's bias, a weight from a constant input of 1."""
-    text = change(plasticity.rule("bias")).replace("_post", "")
+    text = _bracketed(change(plasticity.rule("bias"))).replace("_post", "")
     return f"bias = clip({rounded(f'bias + eta_bias * {text}', grid)}, -bound_bias, bound_bias)"
+
+
+def _bracketed(text: str) -> str:
+    """Return a sum over gates as one factor."""
+    return f"({text})" if ") + gamma" in text else text
 
 
 def rounded(text: str, grid: float | None) -> str:

@@ -54,8 +54,8 @@ def populations(
 ) -> Populations:
     """Map a network of dense layers; ``eta`` and ``eta_pred`` hold one learning rate per layer.
 
-    ``generator`` draws the modulators' wiring. ``context``: whose activity predicts a layer's.
-    Raises InputError where the network or a value does not fit.
+    ``generator`` draws the modulators' wiring, that of second ones last. ``context``: whose activity predicts
+    a layer's. Raises InputError where the network or a value does not fit.
     """
     layers = network.scaled_layers
     for layer in layers:
@@ -65,10 +65,6 @@ def populations(
             )
     if any(len(module.layers) > 1 for module in network.split()):
         raise InputError(network.title, "modules", list(network.modules), "spiking layers learn one by one")
-    if network.prediction.gate == "separate":
-        raise InputError(
-            network.title, "prediction.gate", "separate", "a spiking layer has one modulator: 'shared'"
-        )
     for name, values in (
         ("spiking.gain", spiking.gain),
         ("learning.eta", eta),
@@ -97,6 +93,11 @@ def populations(
         Population(layer.name, layer.units, spiking.neurons, 1 / (spiking.neurons * gain))
         for layer, gain in zip(layers, spiking.gain, strict=True)
     ]
+    plasticity = clapp(network.prediction, context)
+    listens = [[wiring(soma.units, modulator, generator)] for soma in somata]
+    for index, (soma, drawn) in enumerate(zip(somata, listens, strict=True)):
+        for _ in plasticity.of_layer(index == len(layers) - 1).gates[1:]:
+            drawn.append(wiring(soma.units, modulator, generator))
     return Populations(
         timing=timing,
         input=Population(
@@ -107,17 +108,14 @@ def populations(
                 soma.name,
                 soma,
                 modulator,
-                rounded(
-                    wiring(soma.units, modulator, generator) / (1 - modulator.failure),
-                    None if step is None else COARSE,
-                ),
+                rounded(np.concatenate(drawn) / (1 - modulator.failure), None if step is None else COARSE),
                 e,
                 p,
                 layer.bias,
             )
-            for soma, layer, e, p in zip(somata, layers, eta, eta_pred, strict=True)
+            for soma, drawn, layer, e, p in zip(somata, listens, layers, eta, eta_pred, strict=True)
         ),
-        plasticity=clapp(network.prediction, context),
+        plasticity=plasticity,
         neuron=spiking.neuron,
         unit=spiking.unit,
         code=spiking.code,

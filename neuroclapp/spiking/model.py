@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..plasticity import Control, Target
+from ..plasticity import Control, Gate, Target
 from ..presentations import Presentations
 from ..weights import Weights
 from . import equations as eq
@@ -203,7 +203,8 @@ def _layer(
     plasticity, units, grid = populations.rules_of(n), layer.soma.units, populations.grid
     others: list[Any] = []
 
-    events = {"learn": eq.LEARN}
+    separate = "gamma_retro" in layer.gates
+    events = {"learn": eq.LEARN_SEPARATE, "replay": eq.REPLAY} if separate else {"learn": eq.LEARN}
     if found in eq.GATHERED:
         events |= {"turn": "timestep(t, dt) % steps == 0", "recall": "timestep(t, dt) % steps == release + 1"}
     namespace: dict[str, Any] = {**clock, "neurons": layer.soma.neurons, **st.constants(populations)}
@@ -214,7 +215,7 @@ def _layer(
         )
     soma = b2.NeuronGroup(
         units,
-        st.soma(populations, layer.bias, found, units),
+        st.soma(populations, layer, found),
         threshold=st.spike(populations.axon),
         reset=st.soma_reset(populations),
         events=events,
@@ -222,7 +223,7 @@ def _layer(
         name=f"soma{n}",
     )
     soma.quantum = layer.soma.quantum
-    soma.run_regularly(st.soma_turn(populations, found), dt=period, when="start", order=0)
+    soma.run_regularly(st.soma_turn(populations, layer, found), dt=period, when="start", order=0)
     soma.run_regularly(st.soma_step(populations, layer.bias, found), when="groups")
     if layer.bias:
         soma.run_on_event("learn", eq.bias_learning(plasticity, grid))
@@ -233,23 +234,24 @@ def _layer(
     added: dict[str, Any] = {}
     if drawn.noise:
         added = {"added": _given(model, f"added{n}", drawn, period, lambda drawn: drawn.noise[n])}
+    gates = layer.gates
     modulator = b2.NeuronGroup(
-        2 * layer.modulator.units,
+        len(layer.listens),
         eq.MODULATOR,
         threshold=eq.SPIKE,
         namespace={**clock, **heard, **added},
         name=f"modulator{n}",
     )
-    half = np.arange(layer.modulator.units)
-    modulator.direction = np.repeat([-1.0, 1.0], layer.modulator.units)
-    modulator.stagger = np.tile((half + 0.5) / layer.modulator.units, 2)
+    halves, half = 2 * len(gates), np.arange(layer.modulator.units)
+    modulator.direction = np.repeat(np.tile([-1.0, 1.0], len(gates)), len(half))
+    modulator.stagger = np.tile((half + 0.5) / len(half), halves)
     modulator.run_regularly("evidence = 0", dt=period, when="start", order=0)
     modulator.run_regularly(eq.modulator_step(bool(drawn.noise)), when="groups")
 
     site = b2.NeuronGroup(
-        2, eq.SITE, threshold=eq.SITE_SPIKE, namespace={**clock, "gaze": model.gaze}, name=f"site{n}"
+        halves, eq.SITE, threshold=eq.SITE_SPIKE, namespace={**clock, "gaze": model.gaze}, name=f"site{n}"
     )
-    site.polarity = [1.0, -1.0]
+    site.polarity = np.tile([1.0, -1.0], len(gates))
     site.baseline = layer.modulator.units * layer.modulator.tonic
     site.run_regularly("total = 0", dt=period, when="start", order=0)
 
@@ -261,24 +263,37 @@ def _layer(
                 model, f"works{n}", drawn, period, lambda drawn: drawn.works[n].astype(np.float64)
             )
         }
-    listens = b2.Synapses(
-        soma,
-        modulator,
-        eq.LISTENS + (eq.FAILS if fails else ""),
-        on_pre=eq.listening(fails),
-        namespace=works,
-        name=f"listens{n}",
-    )
     who, whom = np.nonzero(layer.listens.T)
-    listens.connect(i=who, j=whom)
-    listens.w = layer.listens[whom, who]
-    if fails:
-        listens.number = np.arange(len(who))
+    hears: dict[Gate, dict[str, Any]] = {
+        "gamma": {"on_pre": eq.listening(fails)},
+        "gamma_retro": {
+            "on_pre": {"replay": eq.listening_retro(fails, found)},
+            "on_event": {"replay": "replay"},
+        },
+    }
+    for number, gate in enumerate(gates):
+        suffix = gate.removeprefix("gamma") + str(n)
+        listens = b2.Synapses(
+            soma,
+            modulator,
+            eq.LISTENS + (eq.FAILS if fails else ""),
+            **hears[gate],
+            namespace=works,
+            name=f"listens{suffix}",
+        )
+        own = np.flatnonzero((whom >= layer.rows(gate).start) & (whom < layer.rows(gate).stop))
+        listens.connect(i=who[own], j=whom[own])
+        listens.w = layer.listens[whom[own], who[own]]
+        if fails:
+            listens.number = own
+        if gate == "gamma_retro":
+            listens.replay.order = 2  # after the last packets, and what controls gather of them, have come
+        diffuse = b2.Synapses(site, soma, on_pre=f"{gate}_post = polarity_pre", name=f"diffuse{suffix}")
+        diffuse.connect(i=np.repeat([2 * number, 2 * number + 1], units), j=np.tile(np.arange(units), 2))
+        others += [listens, diffuse]
     release = b2.Synapses(modulator, site, on_pre="total_post += packet_pre", name=f"release{n}")
-    release.connect(i=np.arange(2 * len(half)), j=np.repeat([0, 1], len(half)))
-    diffuse = b2.Synapses(site, soma, on_pre="gamma_post = polarity_pre", name=f"diffuse{n}")
-    diffuse.connect()
-    others += [listens, release, diffuse]
+    release.connect(i=np.arange(halves * len(half)), j=np.repeat(np.arange(halves), len(half)))
+    others.append(release)
 
     delivers: dict[Target, tuple[Any, str]] = {
         "w_ff": (below, "drive_post += w * packet_pre * (quantum_pre / quantum_post)"),
@@ -293,9 +308,11 @@ def _layer(
     }
     if found in eq.GATHERED:
         retro = eq.rounded("collected_pre", grid)
-        for name, event, text in zip(
-            ("turned", "recalled"), ("turn", "recall"), eq.GATHERED[found], strict=True
-        ):
+        turn, recall = eq.GATHERED[found]
+        gathered = [("turned", "turn", turn, -2), ("recalled", "recall", recall, -2)]
+        if separate:
+            gathered.append(("overheard", "replay", eq.OVERHEARING[found], 1))
+        for name, event, text, order in gathered:
             gather = b2.Synapses(
                 soma,
                 soma,
@@ -305,7 +322,7 @@ def _layer(
                 name=f"{name}{n}",
             )
             gather.connect()
-            getattr(gather, event).order = -2  # before somata that send in this very step
+            getattr(gather, event).order = order  # -2: before somata that send in this very step
             others.append(gather)
     return LayerModel(soma, modulator, site, synapses), others
 
@@ -382,7 +399,7 @@ def _monitors(model: Model, period: Any, steps: bool) -> dict[str, Any]:
     """Record what each presentation leaves, at its very end; with ``steps``, also every time step."""
     monitors = {"input": b2.StateMonitor(model.input, "count", True, dt=period, when="start", order=-1)}
     for n, layer in enumerate(model.layers):
-        soma = ["count", "v", "next_held", "gamma"]
+        soma = ["count", "v", "next_held", *model.populations.layers[n].gates]
         monitors[f"soma{n}"] = b2.StateMonitor(layer.soma, soma, True, dt=period, when="start", order=-1)
         monitors[f"site{n}"] = b2.StateMonitor(layer.site, "total", True, dt=period, when="start", order=-1)
     if steps:
@@ -390,6 +407,7 @@ def _monitors(model: Model, period: Any, steps: bool) -> dict[str, Any]:
         for n, layer in enumerate(model.layers):
             monitors[f"soma{n}_spikes"] = b2.SpikeMonitor(layer.soma, variables="packet")
             monitors[f"modulator{n}_spikes"] = b2.SpikeMonitor(layer.modulator, variables="packet")
-            monitors[f"soma{n}_steps"] = b2.StateMonitor(layer.soma, ["apical", "gamma"], True, when="end")
+            shown = ["apical", *model.populations.layers[n].gates]
+            monitors[f"soma{n}_steps"] = b2.StateMonitor(layer.soma, shown, True, when="end")
             monitors[f"modulator{n}_steps"] = b2.StateMonitor(layer.modulator, "evidence", True, when="end")
     return monitors

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..network import Network
 from ..places import Array, Arrays, Presented, changes, places_of, product
-from ..plasticity import Factor
+from ..plasticity import Factor, Gate
 from .engine.arrays import arrays
 from .engine.membranes import input_packets, soma_packets
 from .grid import rounded
@@ -85,8 +85,11 @@ class PlacedSpikes:
             now = _Held(x, z, (count + v > 0.5).astype(np.float64), product(w_pred, z[:, None])[:, 0])
             before = before or _Held(now.x, now.z, now.rho, np.zeros_like(z))
             held = rounded(before.next_held, grid)
-            gamma = released(layer, held * z, sign)
-            if gamma.any():
+            gates: dict[Gate, Array] = {"gamma": released(layer, held * z, sign)}
+            if "gamma_retro" in layer.gates:
+                r = rounded(product(weights[f"{name}.w_retro"], z[:, None])[:, 0], grid)
+                gates["gamma_retro"] = released(layer, r * before.z, sign, "gamma_retro")
+            if any(gamma.any() for gamma in gates.values()):
                 factors = {
                     Factor("x", "sample"): now.x,
                     Factor("x", "context"): before.x,
@@ -100,10 +103,10 @@ class PlacedSpikes:
                     split = rules.prediction.feedback == "split"
                     backward = weights[f"{name}.w_retro"] if split else w_pred.swapaxes(1, 2)
                     factors[Factor("r", "sample")] = rounded(product(backward, z[:, None])[:, 0], grid)
-                found |= changes(rules, name, weights, factors, {"gamma": gamma})
+                found |= changes(rules, name, weights, factors, gates)
             self._before[index] = now
             scores.append((held * z).sum(1))
-            gammas.append(gamma)
+            gammas.append(gates["gamma"])
             activities.append(z)
         return Presented(found, scores, gammas, activities)
 
@@ -135,13 +138,13 @@ class PlacedSpikes:
         return sent.reshape(n, steps, -1), v.reshape(places.count, n, soma.units)[:, 0]
 
 
-def released(layer: LayerPopulations, coincidences: Array, sign: float) -> Array:
-    """Return gamma of each place's modulator (places,) from coincidences ``d_j z_j`` (places, units)."""
+def released(layer: LayerPopulations, coincidences: Array, sign: float, gate: Gate = "gamma") -> Array:
+    """Return a gate's gamma at each place (places,) from coincidences ``d_j z_j`` (places, units)."""
     if not sign:
         return np.zeros(len(coincidences))
     m = layer.modulator
     half = slice(0, m.units) if sign > 0 else slice(m.units, None)
-    evidence = coincidences @ layer.listens[half].T
+    evidence = coincidences @ layer.listens[layer.rows(gate)][half].T
     stagger = (np.arange(m.units) + 0.5) / m.units
     fired = np.floor(m.tonic + stagger + m.resolution * (1 - sign * evidence)).clip(0, m.burst).sum(1)
     gamma: Array = sign * (fired > m.units * m.tonic)

@@ -15,10 +15,17 @@ One presentation, in time steps of ``dt`` (steps 0, 1, ..., ``steps - 1``):
     basal, apical, retro:       drive_j += W_ji n_i quantum_i,   next_j += W_pred_jk n_k quantum,
                                 retro_j += W_retro_jk n_k quantum   at each presynaptic packet n
     modulator m, listening:     evidence_m += weight_mj apical_j n_j quantum
+    retro modulator, step release - 1, after the packets:
+                                evidence_m += weight_mj retro_j c_j
     step ``release``:           modulators fire;  + 1: gamma is released;  + 2: weights change
     next presentation:          apical = next; next = retro = evidence = 0
 
 From the release on units are silent: what a saturated unit has not yet sent by then is lost.
+A layer with separate gates has two modulators (Eqs. 10-14). The second one estimates the retrodiction's score
+c . r: at the end each soma replays, as one packet, the count of the presentation before, c_j / quantum, and
+the coincidence with its retro dendrite is heard as coincidences with the apical one are. It releases a gamma
+of its own.
+
 A unit's activity is ``count * quantum``; its net charge is ``(count + v - 1/2) * quantum``, and the slope
 rho' is 1 where that is positive.
 
@@ -38,7 +45,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass as description
 
 from ..catalog import DESCRIPTION
-from ..plasticity import Plasticity
+from ..plasticity import GATES, Gate, Plasticity
 from ..units import Seconds
 from .variants import Axon, Code, Dendrite, IntegrateAndFire, Neuron, Plateau, Regular, Unit
 
@@ -82,7 +89,7 @@ class Timing:
 
 @description(frozen=True, config=DESCRIPTION)
 class Modulator:
-    """A neuromodulator population: ``units`` for fixations and as many for saccades.
+    """A neuromodulator population: ``units`` for fixations and as many for saccades; one for each gate.
 
     Each unit listens to ``fan_in`` units of its layer and estimates the score u from them. It fires
     ``tonic + resolution * (1 - u)`` spikes at the release (fixation) or ``tonic + resolution * (1 + u)``
@@ -92,7 +99,8 @@ class Modulator:
     Unreliable modulators: ``noise`` and ``common_noise`` are standard deviations of what is added to the
     estimate of each unit, and of all units of a layer alike, afresh in each presentation. ``failure`` is the
     probability that a synapse from a soma onto a modulator unit is silent for a presentation; the others
-    weigh ``1 / (1 - failure)`` as much, so that the mean stays the score.
+    weigh ``1 / (1 - failure)`` as much, so that the mean stays the score. A layer's two modulators are alike,
+    and each has noise and failing synapses of its own.
     """
 
     units: PositiveInt = 32
@@ -126,7 +134,7 @@ class LayerPopulations:
 
     ``listens`` (2 * modulator.units, units): weight of each modulator unit, fixation half first, on each
     soma; 0 where there is no synapse. Each half's mean over its units is exactly the score, where no synapse
-    fails.
+    fails. Where gates are separate, the rows of the second modulator follow those of the first.
     """
 
     name: str
@@ -136,6 +144,16 @@ class LayerPopulations:
     eta: float
     eta_pred: float
     bias: bool = False
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """The gates that the layer's modulators release: one, or two that are separate."""
+        return GATES[: len(self.listens) // (2 * self.modulator.units)]
+
+    def rows(self, gate: Gate) -> slice:
+        """Return which of the modulator units release a gate, both halves of them."""
+        first = 2 * self.modulator.units * GATES.index(gate)
+        return slice(first, first + 2 * self.modulator.units)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ aside and moved into place. With N presentations and S snapshots of the weights,
     at (S,)  weights/LAYER.TARGET (S, ...)     snapshots; at[0] = 0 is where the simulation started
     input_count (N, inputs)
     N/count  N/charge (N, units)   N/gamma  N/score (N,)   N/total (N, 2)     by layer N = 0, 1, ...
+
+A layer with two gates has N/gamma_retro, N/score_retro and N/total_retro beside those of the first.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ _TYPES = {
     "total": np.int32,
     "score": np.float64,
 }
+#: What each gate of a layer has.
+_GATED = ("gamma", "total", "score")
 #: What HDF5 needs for itself, of the stated memory: its tables, and a chunk while it is compressed.
 HDF5 = 4 * 2**20
 #: The largest chunk of a dataset [bytes].
@@ -178,9 +182,13 @@ class Part:
                 columns[key] = record.input_count
                 continue
             for n, layer in enumerate(record.layers):
-                columns[f"{n}/{key}"] = (
-                    scores(layer, self._populations, n, sign) if key == "score" else getattr(layer, key)
-                )
+                for gate in self._populations.layers[n].gates if key in _GATED else ("gamma",):
+                    suffix = gate.removeprefix("gamma")
+                    columns[f"{n}/{key}{suffix}"] = (
+                        scores(layer, self._populations, n, sign, gate)
+                        if key == "score"
+                        else getattr(layer, key + suffix)
+                    )
         if columns:
             self._presentations.add(columns)
 
@@ -242,7 +250,8 @@ def _columns(recording: Recording, populations: Populations) -> dict[str, tuple[
         for n, layer in enumerate(populations.layers):
             units = layer.soma.units
             shapes: dict[str, Any] = {"count": (units,), "charge": (units,), "total": (2,)}
-            found[f"{n}/{key}"] = (kind, shapes.get(key, ()))
+            for gate in layer.gates if key in _GATED else ("gamma",):
+                found[f"{n}/{key}{gate.removeprefix('gamma')}"] = (kind, shapes.get(key, ()))
     return found
 
 

@@ -183,14 +183,10 @@ def _harvest(model: Any, weights: Weights, count: int) -> Stretch:
     for n in range(len(model.layers)):
         soma, site = monitors[f"soma{n}"], monitors[f"site{n}"]
         counts, v = np.array(soma.count).T[shown], np.array(soma.v).T[shown]
-        layers.append(
-            LayerRecord(
-                count=counts,
-                charge=counts + v - 0.5,
-                gamma=np.array(soma.gamma[0])[shown],
-                total=np.array(site.total).T[shown],
-            )
-        )
+        total, found = np.array(site.total).T[shown], [counts, counts + v - 0.5]
+        for number, gate in enumerate(model.populations.layers[n].gates):
+            found += [np.array(getattr(soma, gate)[0])[shown], total[:, 2 * number : 2 * number + 2]]
+        layers.append(LayerRecord(*found))
     record = Record(np.array(monitors["input"].count).T[shown], layers)
     # A stretch may have been filled up with blanks: the state is that after its last presentation.
     return Stretch(record, model.read_weights(weights), model.read_state(count))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..plasticity import Gate
 from ..weights import Weights
 from .populations import Populations
 
@@ -17,7 +18,8 @@ Array = NDArray[np.float64]
 class LayerState:
     """Per unit: spikes of the presentation that ended, membrane, and ``W_pred c`` for the next one.
 
-    ``pending``: the gammas that are still on their way, where a control delays them.
+    ``pending``: the gammas that are still on their way, where a control delays them, (delayed,), or
+    (gates, delayed) where gates are separate.
     """
 
     count: Array
@@ -37,14 +39,38 @@ class State:
 @dataclass(frozen=True)
 class LayerRecord:
     """One layer over presentations: ``count`` and ``charge`` (net charge, in spikes) (presentations, units),
-    ``gamma`` as it acts (presentations,), ``total`` (presentations, 2): the modulators' spikes at the
-    release, fixation half first.
+    ``gamma`` as it acts (presentations,), ``total`` (presentations, 2): the modulator's spikes at the
+    release, fixation half first. Where gates are separate, ``gamma_retro`` and ``total_retro`` are those of
+    the second modulator; else they are empty.
     """
 
     count: Array
     charge: Array
     gamma: Array
     total: Array
+    gamma_retro: Array = field(default_factory=lambda: np.zeros(0))
+    total_retro: Array = field(default_factory=lambda: np.zeros((0, 2)))
+
+    def gammas(self) -> dict[Gate, Array]:
+        """Return each gate's gamma, by its name."""
+        return (
+            {"gamma": self.gamma, "gamma_retro": self.gamma_retro}
+            if self.is_separate
+            else {"gamma": self.gamma}
+        )
+
+    def totals(self) -> dict[Gate, Array]:
+        """Return each modulator's spikes, by the name of its gate."""
+        return (
+            {"gamma": self.total, "gamma_retro": self.total_retro}
+            if self.is_separate
+            else {"gamma": self.total}
+        )
+
+    @property
+    def is_separate(self) -> bool:
+        """Whether there are two gates."""
+        return len(self.total_retro) == len(self.total) > 0
 
 
 @dataclass(frozen=True)
@@ -75,10 +101,16 @@ def rest(populations: Populations) -> State:
     )
 
 
-def scores(record: LayerRecord, populations: Populations, index: int, sign: NDArray[np.int8]) -> Array:
-    """Return the modulators' estimate of u (presentations,), from the half that the sign selects."""
+def scores(
+    record: LayerRecord,
+    populations: Populations,
+    index: int,
+    sign: NDArray[np.int8],
+    gate: Gate = "gamma",
+) -> Array:
+    """Return a modulator's estimate of its score (presentations,), from the half that the sign selects."""
     modulator = populations.layers[index].modulator
-    excess = record.total / modulator.units - modulator.tonic
+    excess = record.totals()[gate] / modulator.units - modulator.tonic
     return np.where(
         sign >= 0, 1 - excess[:, 0] / modulator.resolution, excess[:, 1] / modulator.resolution - 1
     )

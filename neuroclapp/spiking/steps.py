@@ -11,7 +11,7 @@ from typing import Literal
 
 from . import equations as eq
 from .grid import decay, share
-from .populations import Populations
+from .populations import LayerPopulations, Populations
 from .variants import Axon, Decaying, EscapeNoise, Leaky, Poisson
 
 #: What a soma finds in its dendrites: "constant" serves a level and its absence.
@@ -96,27 +96,34 @@ def input_reset(populations: Populations) -> str:
     return eq.UNRELIABLE_RESET if is_unreliable(populations.input_axon) else eq.RESET
 
 
-def soma(populations: Populations, bias: bool, found: Found, units: int) -> str:
-    """Return a soma's equations, in a layer of so many units."""
-    part, grid = share(units, populations.grid is not None), populations.grid
-    dendrites = eq.DENDRITES[found].format(
+def soma(populations: Populations, layer: LayerPopulations, found: Found) -> str:
+    """Return the equations of a layer's somata."""
+    part, grid = share(layer.soma.units, populations.grid is not None), populations.grid
+    dendrites = eq.DENDRITES[found]
+    if "gamma_retro" in layer.gates:
+        dendrites += eq.RETRO_GATE + eq.OVERHEARD.get(found, "")
+    dendrites = dendrites.format(
         retro=eq.rounded("collected", grid),
         mean=eq.rounded(f"pooled * {part!r}", grid),
         mean_retro=eq.rounded(f"pooled_retro * {part!r}", grid),
+        mean_overheard=eq.rounded(f"pooled_overheard * {part!r}", grid),
     )
     members = eq.MEMBRANE if populations.unit == "neurons" else ""
     return (
         eq.SOMA
-        + (eq.BIAS if bias else "")
+        + (eq.BIAS if layer.bias else "")
         + dendrites
         + members
         + axon(populations.axon, populations.timing.dt)
     )
 
 
-def soma_turn(populations: Populations, found: Found) -> str:
-    """Return what happens to a soma between two presentations."""
+def soma_turn(populations: Populations, layer: LayerPopulations, found: Found) -> str:
+    """Return what happens to a layer's somata between two presentations."""
     turn = eq.SOMA_TURN.format(held=eq.rounded("next_held", populations.grid))
+    if "gamma_retro" in layer.gates:
+        cleared = {"permuted": "overheard = 0\n", "mean": "pooled_overheard = 0\n"}
+        turn += "gamma_retro = 0\n" + cleared.get(found, "")
     return turn + eq.CLEARED.get(found, "") + axon_turn(populations.axon, populations.timing.dt)
 
 

@@ -75,6 +75,7 @@ def simulate(
     top, from_top = len(layers) - 1, populations.plasticity.context == "top"
     feedback = populations.plasticity.prediction.feedback
     half = 0.5 if feedback == "split" else 1.0
+    separate = populations.plasticity.prediction.gate == "separate"
     retrodicts = [feedback if index == top or not from_top else "blocked" for index in range(len(layers))]
     w = {name: np.array(array) for name, array in weights.items()}
     kept = [
@@ -84,10 +85,12 @@ def simulate(
             rho=np.zeros(layer.soma.units),
             x=None,
             late=[],
+            late_retro=[],
         )
         for layer in layers
     ]
-    records = [SimpleNamespace(count=[], charge=[], apical=[], retro=[], gamma=[], total=[]) for _ in layers]
+    names = ("count", "charge", "apical", "retro", "gamma", "total", "gamma_retro", "total_retro")
+    records = [SimpleNamespace(**{name: [] for name in names}) for _ in layers]
     input_counts = []
     for n in range(len(inputs)):
         v_in, count_in = np.full(source.units, 0.5), np.zeros(source.units)
@@ -141,8 +144,10 @@ def simulate(
                     s.retro += w[f"{layer.name}.w_retro"] @ z
                 if retrodicts[index] == "symmetric":
                     s.retro += w[f"{layer.name}.w_pred"].T @ z
+                if step == timing.release - 1:
+                    s.overheard = np.array(s.retro)
                 for unit, soma in zip(*np.nonzero(layer.listens), strict=True):
-                    if works[index][unit, soma]:
+                    if works[index][unit, soma] and unit < 2 * layer.modulator.units:
                         s.evidence[unit] += layer.listens[unit, soma] * s.apical[soma] * z[soma]
                 s.steps.append(packet)
                 below, quantum = packet, layer.soma.quantum
@@ -152,34 +157,37 @@ def simulate(
         x, changes = count_in * source.quantum, {}
         for index, (layer, s, before, r) in enumerate(zip(layers, now, kept, records, strict=True)):
             m = layer.modulator
+            two = separate and retrodicts[index] == "split"
+            for unit in range(2 * m.units, len(layer.listens) if two else 0):
+                remembered = found(s.overheard, n, index) * before.c
+                s.evidence[unit] = sum(layer.listens[unit] * works[index][unit] * remembered)
             if m.noise or m.common_noise:
                 s.evidence = s.evidence + drawn.noise[index][n]
-            stagger = (np.arange(m.units) + 0.5) / m.units
-            fired = [
-                np.clip(np.floor(m.tonic + stagger + m.resolution * (1 + d * e)), 0, m.burst).sum()
-                for d, e in zip((-1, 1), np.split(s.evidence, 2), strict=True)
-            ]
-            gamma = 0.0
-            if sign[n] > 0 and fired[0] > m.units * m.tonic:
-                gamma = 1.0
-            if sign[n] < 0 and fired[1] > m.units * m.tonic:
-                gamma = -1.0
+            halves = np.split(s.evidence, 4 if two else 2)
+            gamma, fired = _released(m, halves[:2], sign[n])
             before.late.append(gamma)
             gamma = before.late[-1 - delay] if len(before.late) > delay else 0.0
+            gamma_retro, fired_retro = _released(m, halves[2:], sign[n]) if two else (gamma, None)
+            before.late_retro.append(gamma_retro)
+            gamma_retro = gamma
+            if two:
+                gamma_retro = before.late_retro[-1 - delay] if len(before.late_retro) > delay else 0.0
             retro = found(s.retro, n, index) if retrodicts[index] != "blocked" else 0.0 * s.retro
             c = kept[top].c if from_top else before.c
             z = s.count * layer.soma.quantum
             rho = (s.count + s.v - 0.5 > 0).astype(float)
-            if learn and gamma:
-                eta, eta_pred = half * gamma * layer.eta, half * gamma * layer.eta_pred
-                post_tau, post_t = s.apical * rho, retro * before.rho
+            if learn and (gamma or gamma_retro):
+                eta, eta_pred = half * layer.eta, half * layer.eta_pred
+                post_tau, post_t = gamma * s.apical * rho, gamma_retro * retro * before.rho
                 changes[f"{layer.name}.w_ff"] = eta * (np.outer(post_tau, x) + np.outer(post_t, before.x))
                 if f"{layer.name}.bias" in w:
                     changes[f"{layer.name}.bias"] = eta * (post_tau + post_t)
-                changes[f"{layer.name}.w_pred"] = eta_pred * np.outer(z, c)
+                changes[f"{layer.name}.w_pred"] = eta_pred * gamma * np.outer(z, c)
                 if retrodicts[index] == "split":
-                    changes[f"{layer.name}.w_retro"] = eta_pred * np.outer(before.c, z)
+                    changes[f"{layer.name}.w_retro"] = eta_pred * gamma_retro * np.outer(before.c, z)
             left = {"count": s.count, "charge": s.count + s.v - 0.5, "apical": s.apical, "retro": retro}
+            if two:
+                left |= {"gamma_retro": gamma_retro, "total_retro": fired_retro}
             for name, value in (left | {"gamma": gamma, "total": fired}).items():
                 getattr(r, name).append(value)
             before.x_next, before.apical, before.c_next, before.rho = x, s.next, z, rho
@@ -192,6 +200,20 @@ def simulate(
         for name, values in vars(r).items():
             setattr(r, name, np.array(values))
     return SimpleNamespace(layers=records, input_count=np.array(input_counts), weights=w)
+
+
+def _released(m, halves, sign):
+    """Return gamma, and how often the halves of a modulator fire, fixation first."""
+    stagger = (np.arange(m.units) + 0.5) / m.units
+    fired = [
+        np.clip(np.floor(m.tonic + stagger + m.resolution * (1 + d * e)), 0, m.burst).sum()
+        for d, e in zip((-1, 1), halves, strict=True)
+    ]
+    if sign > 0 and fired[0] > m.units * m.tonic:
+        return 1.0, fired
+    if sign < 0 and fired[1] > m.units * m.tonic:
+        return -1.0, fired
+    return 0.0, fired
 
 
 def _works(layer, drawn, index, n):

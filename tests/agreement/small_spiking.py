@@ -37,9 +37,9 @@ VALUES = {
 }
 
 
-def network(feedback="split", bias=False):
+def network(feedback="split", bias=False, gate="shared"):
     layers = (Layer("a", UNITS, bias=bias), Layer("b", UNITS, bias=bias))
-    return Network("small", (INPUTS,), layers, prediction=Prediction(feedback))
+    return Network("small", (INPUTS,), layers, prediction=Prediction(feedback, gate))
 
 
 def spiking_network(net, spiking, eta=0.12):

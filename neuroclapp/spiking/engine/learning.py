@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...plasticity import Control, Factor, Rule
+from ...plasticity import Control, Factor, Gate, Rule
 from ..populations import LayerPopulations, Populations
 from .arrays import Arrays
 from .dendrites import collected
@@ -19,16 +19,16 @@ Array = NDArray[np.float64]
 
 
 def released(
-    xp: Arrays, layer: LayerPopulations, index: int, coincidences: Any, batch: Shown
+    xp: Arrays, layer: LayerPopulations, index: int, coincidences: Any, batch: Shown, gate: Gate = "gamma"
 ) -> tuple[Array, Array]:
-    """Return gamma (batch,) and the spikes of both halves of the modulator, fixation first (batch, 2).
+    """Return a gate's gamma (batch,) and the spikes of its modulator's halves, fixation first (batch, 2).
 
-    ``coincidences`` (batch, units): d_j z_j as the modulator of layer ``index`` heard it.
+    ``coincidences`` (batch, units): d_j z_j, or r_j c_j, as that modulator of layer ``index`` heard it.
     """
-    m, sign = layer.modulator, batch.sign
-    evidence = xp.numpy(xp.product(batch.listens[index], coincidences))
+    m, sign, rows = layer.modulator, batch.sign, layer.rows(gate)
+    evidence = xp.numpy(xp.product(batch.listens[index][..., rows, :], coincidences))
     if batch.noise:
-        evidence = evidence + batch.noise[index]
+        evidence = evidence + batch.noise[index][:, rows]
     evidence = evidence.reshape(-1, 2, m.units)
     stagger = (np.arange(m.units) + 0.5) / m.units
     charge = m.tonic + stagger + m.resolution * (1 + np.array([[-1.0], [1.0]]) * evidence)
@@ -58,6 +58,11 @@ def retro(xp: Arrays, populations: Populations, index: int, w: Mapping[str, Any]
     return xp.rounded(collected(xp, populations, matrix, packets, layer.soma.quantum), populations.grid)
 
 
+def heard_retro(xp: Arrays, populations: Populations, index: int, w: Mapping[str, Any], packets: Any) -> Any:
+    """Return what the retro dendrite has when the modulators are about to fire, after the last packets."""
+    return retro(xp, populations, index, w, packets[:, : populations.timing.release])
+
+
 def factors(now: Activity, context: Activity, c: Any, held: Any, retro: Any) -> dict[Factor, Any]:
     """Return what is present at the synapses of a layer at the release, each (batch, units).
 
@@ -81,15 +86,15 @@ def learn(
     index: int,
     w: Mapping[str, Any],
     present: Mapping[Factor, Any],
-    gamma: Array,
+    gammas: Mapping[Gate, Array],
     bound: Array,
 ) -> None:
-    """Change a layer's weights (batch, post, pre) themselves, of the simulations whose gate is open.
+    """Change a layer's weights (batch, post, pre) themselves, of the simulations in which a gate is open.
 
-    ``gamma`` and ``bound`` (batch,); weights are rounded to the grid, then clipped to the bound.
+    Each gate's gamma and ``bound`` (batch,); weights are rounded to the grid, then clipped to the bound.
     """
-    layer, is_open = populations.layers[index], np.flatnonzero(gamma)
-    chosen: Any = slice(None) if len(is_open) == len(gamma) else xp.array(is_open, np.int64)
+    layer, is_open = populations.layers[index], np.flatnonzero(np.any(list(gammas.values()), axis=0))
+    chosen: Any = slice(None) if len(is_open) == len(bound) else xp.array(is_open, np.int64)
     here = {factor: value[chosen] for factor, value in present.items()}
     most = xp.array(bound[is_open]) if np.isfinite(bound).any() else None
     for rule in populations.rules_of(index).rules:
@@ -97,7 +102,8 @@ def learn(
         if weights is None:
             continue
         eta = layer.eta if rule.target in ("w_ff", "bias") else layer.eta_pred
-        posts, pres = _traces(rule, here, xp.array(eta * gamma[is_open]))
+        scales = {gate: xp.array(eta * gamma[is_open]) for gate, gamma in gammas.items()}
+        posts, pres = _traces(rule, here, scales)
         added = bool(pres) and xp.add_products(weights, is_open, posts, pres)
         if added and populations.grid is None and most is None:
             continue
@@ -112,15 +118,17 @@ def learn(
             weights[chosen, rows] = part
 
 
-def _traces(rule: Rule, here: Mapping[Factor, Any], scale: Any) -> tuple[list[Any], list[Any]]:
+def _traces(
+    rule: Rule, here: Mapping[Factor, Any], scales: Mapping[Gate, Any]
+) -> tuple[list[Any], list[Any]]:
     """Return the two sides of each product of a rule (batch, post) and (batch, pre); a bias has no second.
 
     Eqs. 3, 4, 13 and 14: a weight changes by the sum over products of post times pre. The post side holds the
-    product's coefficient and ``scale`` = eta gamma (batch,).
+    product's coefficient and the scale of its gate, eta gamma (batch,).
     """
     posts, pres = [], []
     for product in rule.products:
-        post = product.coefficient * scale[:, None]
+        post = product.coefficient * scales[product.gate][:, None]
         for factor in product.post:
             post = post * here[factor]
         posts.append(post)

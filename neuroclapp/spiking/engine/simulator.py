@@ -17,17 +17,17 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ...plasticity import Control
+from ...plasticity import GATES, Control, Gate
 from ...presentations import Presentations
 from ...weights import Weights
 from ..drawn import NOTHING, Drawn, check
 from ..grid import rounded
-from ..populations import Populations
+from ..populations import LayerPopulations, Populations
 from ..state import LayerRecord, LayerState, Record, State, Stretch, rest
 from .arrays import Arrays, Library, arrays
 from .axons import Axons
 from .dendrites import met
-from .learning import factors, late, learn, released, retro
+from .learning import factors, heard_retro, late, learn, released, retro
 from .responding import Activity, remembered, respond
 from .shown import Shown, Simulation, shown
 
@@ -93,7 +93,7 @@ class Engine:
         bound = np.array([each.control.bound for each in simulations])
         states = [each.state or rest(populations) for each in simulations]
         before, controls = remembered(xp, populations, states), [each.control for each in simulations]
-        pending = [_pending(states, index) for index in range(len(before))]
+        pending = [_pending(states, index, layer) for index, layer in enumerate(populations.layers)]
         kept = [_Kept() for _ in simulations]
         for n in range(lengths[0]):
             batch = shown(xp, populations, self.axons, simulations, slice(n, n + 1))
@@ -101,14 +101,14 @@ class Engine:
             left = [xp.numpy(batch.packets.sum(1))]
             for index in range(len(populations.layers)):
                 (packets, now), context = found[index], before[index]
-                held, gamma, total = self._release(index, packets, context.next_held, batch)
-                gamma = late(gamma, pending[index], controls)
-                if gamma.any():
+                held, gammas, totals = self._release(index, packets, context.next_held, context.z, w, batch)
+                gammas = {gate: late(each, pending[index][gate], controls) for gate, each in gammas.items()}
+                if any(gamma.any() for gamma in gammas.values()):
                     r = batch.dendrites.arranged(index, retro(xp, populations, index, w, packets))
                     c = before[populations.context_of(index)].z  # the top layer is the last to change
                     present = factors(now, context, c, held, batch.dendrites.fixate(r))
-                    learn(xp, populations, index, w, present, gamma, bound)
-                left += [xp.numpy(now.count), xp.numpy(now.v), gamma, total]
+                    learn(xp, populations, index, w, present, gammas, bound)
+                left += [xp.numpy(now.count), xp.numpy(now.v), *_of_gates(gammas, totals)]
                 before[index] = now
             for number, one in enumerate(kept):
                 one.add([array[number : number + 1] for array in left])
@@ -118,7 +118,7 @@ class Engine:
             Stretch(
                 each.record(),
                 Weights({name: xp.numpy(array)[number] for name, array in w.items()}),
-                self._state(each, before, number, [queues[number] for queues in pending]),
+                self._state(each, before, number, [_still(queues, number) for queues in pending]),
             )
             for number, each in enumerate(kept)
         ]
@@ -130,7 +130,7 @@ class Engine:
         w = {name: xp.shared(rounded(array, populations.grid)) for name, array in one.weights.items()}
         state = one.state or rest(populations)
         before, kept = remembered(xp, populations, [state]), _Kept()
-        pending = [_pending([state], index)[0] for index in range(len(before))]
+        pending = [_pending([state], index, layer) for index, layer in enumerate(populations.layers)]
 
         def responses(first: int) -> tuple[Shown, list[tuple[Any, Activity]]]:
             batch = shown(xp, populations, self.axons, [one], slice(first, first + self.at_once))
@@ -139,14 +139,20 @@ class Engine:
         for batch, found in self._in_turn(responses, range(0, len(one.stream), self.at_once)):
             left = [xp.numpy(batch.packets.sum(1))]
             for index, (packets, now) in enumerate(found):
-                held = xp.joined([before[index].next_held[-1:], now.next_held[:-1]], 0)
-                _, gamma, total = self._release(index, packets, held, batch)
-                gamma = np.array([late(each, [pending[index]], [one.control])[0] for each in gamma[:, None]])
-                left += [xp.numpy(now.count), xp.numpy(now.v), gamma, total]
+                held, c = (
+                    xp.joined([getattr(before[index], name)[-1:], getattr(now, name)[:-1]], 0)
+                    for name in ("next_held", "z")
+                )
+                _, gammas, totals = self._release(index, packets, held, c, w, batch)
+                for gate, gamma in gammas.items():
+                    queue = pending[index][gate]
+                    gammas[gate] = np.array([late(each, queue, [one.control])[0] for each in gamma[:, None]])
+                left += [xp.numpy(now.count), xp.numpy(now.v), *_of_gates(gammas, totals)]
                 before[index] = now
             kept.add(left)
         weights = Weights({name: rounded(array, populations.grid) for name, array in one.weights.items()})
-        return Stretch(kept.record(), weights, self._state(kept, before, -1, pending))
+        still = [_still(queues, 0) for queues in pending]
+        return Stretch(kept.record(), weights, self._state(kept, before, -1, still))
 
     def _in_turn(self, work: Callable[[int], T], starts: Sequence[int]) -> Iterator[T]:
         """Yield ``work(start)`` of all starts in their order, ``threads`` of them computed at a time."""
@@ -157,42 +163,63 @@ class Engine:
             for first in range(0, len(starts), self.threads):
                 yield from pool.map(work, starts[first : first + self.threads])
 
-    def _release(self, index: int, packets: Any, next_held: Any, batch: Shown) -> tuple[Any, Array, Array]:
-        """Return what dendrites hold at the release (batch, units), gamma, and the modulators' spikes."""
+    def _release(
+        self, index: int, packets: Any, next_held: Any, c: Any, w: Mapping[str, Any], batch: Shown
+    ) -> tuple[Any, dict[Gate, Array], dict[Gate, Array]]:
+        """Return what dendrites hold at the release (batch, units), and by gate gamma and modulators' spikes.
+
+        ``c`` (batch, units) is the layer's own activity in the presentation before.
+        """
         xp, layer, dendrites = self.xp, self.populations.layers[index], batch.dendrites
         held = dendrites.arranged(index, xp.rounded(next_held, self.populations.grid))
         coincidences, held = met(xp, self.populations, held, packets, layer.soma.quantum)
         if dendrites.fixed is not None:
             held, z = dendrites.fixate(held), packets.sum(1) * layer.soma.quantum
             coincidences = coincidences * (1 - dendrites.fixed) + held * z * dendrites.fixed
-        gamma, total = released(xp, layer, index, coincidences, batch)
-        return held, gamma, total
+        heard = {"gamma": coincidences}
+        if "gamma_retro" in layer.gates:
+            r = dendrites.arranged(index, heard_retro(xp, self.populations, index, w, packets))
+            heard["gamma_retro"] = dendrites.fixate(r) * c
+        both = {gate: released(xp, layer, index, heard[gate], batch, gate) for gate in layer.gates}
+        gammas, totals = ({gate: each[part] for gate, each in both.items()} for part in (0, 1))
+        return held, gammas, totals
 
     def _on_grid(self, weights: Array) -> Any:
         return self.xp.array(rounded(weights, self.populations.grid))
 
-    def _state(
-        self, kept: _Kept, last: Sequence[Activity], number: int, pending: Sequence[list[float]]
-    ) -> State:
+    def _state(self, kept: _Kept, last: Sequence[Activity], number: int, pending: Sequence[Array]) -> State:
         """Return the state of a simulation at the end: ``number`` in the batch."""
 
         def left(array: Any) -> Array:
             return self.xp.numpy(array)[number].copy()
 
         layers = [
-            LayerState(left(layer.count), left(layer.v), left(layer.next_held), np.array(queue))
-            for layer, queue in zip(last, pending, strict=True)
+            LayerState(left(layer.count), left(layer.v), left(layer.next_held), still)
+            for layer, still in zip(last, pending, strict=True)
         ]
         return State(kept.parts[-1][0][-1], layers)
 
 
-def _pending(states: Sequence[State], layer: int) -> list[list[float]]:
-    """Return the gammas of a layer that are on their way, of each simulation."""
-    return [list(state.layers[layer].pending) for state in states]
+def _pending(states: Sequence[State], index: int, layer: LayerPopulations) -> dict[Gate, list[list[float]]]:
+    """Return the gammas of a layer that are on their way, by gate and simulation."""
+    still = [state.layers[index].pending.reshape(len(layer.gates), -1) for state in states]
+    return {gate: [list(each[number]) for each in still] for number, gate in enumerate(layer.gates)}
+
+
+def _still(queues: Mapping[Gate, list[list[float]]], number: int) -> Array:
+    """Return the gammas of one simulation that are on their way, as `LayerState` holds them."""
+    still = np.array([each[number] for each in queues.values()])
+    return still if len(queues) > 1 and still.size else still.reshape(-1)
+
+
+def _of_gates(gammas: Mapping[Gate, Array], totals: Mapping[Gate, Array]) -> list[Array]:
+    """Return gamma and total of the first gate, then those of the second, empty where there is none."""
+    none = (np.zeros(0), np.zeros((0, 2)))
+    return [pair for gate in GATES for pair in (gammas.get(gate, none[0]), totals.get(gate, none[1]))]
 
 
 class _Kept:
-    """What presentations leave, part by part: input counts, then count, v, gamma and total of each layer."""
+    """What presentations leave, part by part: input counts, then each layer's count, v and gates."""
 
     def __init__(self) -> None:
         self.parts: list[list[Array]] = []
@@ -202,7 +229,5 @@ class _Kept:
 
     def record(self) -> Record:
         inputs, *others = (np.concatenate(each) for each in zip(*self.parts, strict=True))
-        layers = [others[first : first + 4] for first in range(0, len(others), 4)]
-        return Record(
-            inputs, [LayerRecord(count, count + v - 0.5, gamma, total) for count, v, gamma, total in layers]
-        )
+        layers = [others[first : first + 6] for first in range(0, len(others), 6)]
+        return Record(inputs, [LayerRecord(count, count + v - 0.5, *gates) for count, v, *gates in layers])

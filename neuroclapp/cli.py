@@ -12,6 +12,7 @@ import tomli_w
 
 from . import __version__, catalog
 from .errors import InputError, NeuroclappError, RunError
+from .run.folder import RunFolder
 from .run.kinds import kind_of
 from .run.parallel import Processes, Workers
 
@@ -137,10 +138,10 @@ def _run(options: argparse.Namespace) -> None:
     settings = catalog.settings_of(options.set)
     path = catalog.find("experiments", options.experiment)
     kind = kind_of(path)
-    title, table = kind.load(options.experiment, settings, path)
+    title, table = kind.folder.resolve(options.experiment, settings, path)
     folder = options.out or Path("runs") / Path(options.experiment).stem
     with _workers(options, folder) as workers:
-        run = kind.folder().create(folder, tomli_w.dumps(table), options.resume)
+        run = kind.folder.create(folder, tomli_w.dumps(table), options.resume)
         run.workers = workers
         for name, action in kind.steps.items():
             if run.done(name):
@@ -151,17 +152,13 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _step(options: argparse.Namespace) -> None:
-    path = options.run / "experiment.toml"
-    if not path.is_file():
-        raise RunError(
-            f"{options.run}: not a run's directory (no experiment.toml); make one with neuroclapp run"
-        )
+    path = RunFolder(options.run).file
     kind = kind_of(path)
     if options.step not in kind.steps:
         raise RunError(
             f"{path}: a run of this kind has no step {options.step!r}; it has {', '.join(kind.steps)}"
         )
-    run = kind.folder()(options.run)
+    run = kind.folder(options.run)
     run.check()
     if options.resume and run.done(options.step):
         print(f"{options.step}: done already", file=sys.stderr)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from ..data.utterances import Utterance
@@ -147,9 +149,6 @@ def speaker_accuracy(people: Mapping[str, Sequence[tuple[Utterance, Features]]],
 
 
 def _logistic(x: NDArray[np.float32], y: NDArray, strength: float):  # type: ignore[no-untyped-def]
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return LogisticRegression(C=strength, max_iter=60).fit(x, y)

@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -32,11 +36,6 @@ def fit(features: Array, labels: Labels, validation: Array, validation_labels: L
 
     ``features`` (images, units). Features are standardised with the training images' statistics.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     candidates = []
     for strength in STRENGTHS:
         classifier = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=100))

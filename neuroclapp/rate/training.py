@@ -56,6 +56,14 @@ class History:
     waited: float = 0.0
 
 
+def before_forks() -> None:
+    """Let torch import, once, what its optimisers need; processes that are forked later find it there.
+
+    Each would else take a second for it.
+    """
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+
+
 class Learner:
     """A network, one Adam for each of its modules, and how far training has come."""
 

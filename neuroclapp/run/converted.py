@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import catalog
-from ..errors import RunError
 from ..resolve import settled
 from ..systems import Row
 from .systems import SystemsRun
@@ -44,12 +43,7 @@ class ConvertedRun(SystemsRun):
 
     @cached_property
     def table(self) -> dict[str, Any]:
-        path = self.folder / "experiment.toml"
-        if not path.is_file():
-            raise RunError(
-                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
-            )
-        return catalog.read_toml(path)
+        return catalog.read_toml(self.file)
 
     def of(self, row: Row, seed: int, name: str, folder: str = "spikes") -> Path:
         """Return a file of one system with one seed, ``name`` its ending."""

@@ -12,15 +12,17 @@ steps/NAME.json            a step that is done, its cost, and the experiment it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import catalog
 from ..data import digits
-from ..errors import InputError, RunError
-from ..experiment import Experiment, read_experiment
+from ..errors import InputError
+from ..experiment import Experiment, load_experiment, read_experiment
 from ..network import Network, load_network
 from ..onchip.chip import Chip
 from ..onchip.export import check as check_export
@@ -54,13 +56,15 @@ class RunDirectory(RunFolder):
 
     products = PRODUCTS
 
+    @classmethod
+    def resolve(cls, reference: str, settings: Mapping[str, str], source: Path) -> tuple[str, dict[str, Any]]:
+        experiment, table = load_experiment(reference, settings)
+        check(experiment, source)
+        return experiment.title, table
+
     @cached_property
     def experiment(self) -> Experiment:
-        if not (self.folder / "experiment.toml").is_file():
-            raise RunError(
-                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
-            )
-        return read_experiment(self.folder / "experiment.toml")
+        return read_experiment(self.file)
 
     @cached_property
     def network(self) -> Network:

@@ -14,6 +14,7 @@ from ..files import read_json
 from ..onchip.chip import load_chip
 from ..onchip.fixed import file
 from ..onchip.fixed.scaling import fixed_program
+from ..report.text import aligned
 from ..study import OnChip, Settings
 from .directory import RunDirectory
 from .study_chip import scales_of
@@ -65,6 +66,4 @@ def table(report: dict[str, Any]) -> str:
                 ", ".join(f"{steps}: {cosine:.3f}" for steps, cosine in tried.items()),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(text.ljust(wide) for text, wide in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(["widest of 99.9 %, in rate units or steps", *(line.rstrip() for line in lines)])
+    return "\n".join(["widest of 99.9 %, in rate units or steps", *aligned(rows, left=len(rows[0]))])

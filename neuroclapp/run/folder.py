@@ -6,7 +6,7 @@ import hashlib
 import resource
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -54,6 +54,24 @@ class RunFolder:
         write_text(path, text)
         return run
 
+    @classmethod
+    def resolve(cls, reference: str, settings: Mapping[str, str], source: Path) -> tuple[str, dict[str, Any]]:
+        """Return title and resolved table of an experiment, once it and its data are known to fit.
+
+        ``reference`` is its name or file, ``settings`` are laid over it, and ``source`` is what errors name.
+        """
+        raise NotImplementedError
+
+    @property
+    def file(self) -> Path:
+        """The experiment's file; raise RunError where there is none."""
+        path = self.folder / "experiment.toml"
+        if not path.is_file():
+            raise RunError(
+                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
+            )
+        return path
+
     def clear(self, step: str) -> None:
         """Remove what this step and all later ones have written."""
         names = list(self.products)
@@ -74,7 +92,7 @@ class RunFolder:
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256((self.folder / "experiment.toml").read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:16]
 
     def done(self, step: str) -> bool:
         """Return whether a step was finished for this very experiment."""
@@ -89,10 +107,7 @@ class RunFolder:
     @contextmanager
     def step(self, name: str) -> Iterator[dict[str, Any]]:
         """Mark a step as done when its block succeeds; what the block puts into the yielded dict is kept."""
-        if not (self.folder / "experiment.toml").is_file():
-            raise RunError(
-                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
-            )
+        _ = self.file
         stamp = self.folder / "steps" / f"{name}.json"
         start, used = time.monotonic(), self._cpu()
         notes: dict[str, Any] = {}

@@ -72,13 +72,20 @@ class _Table:
 class ImageSpikesRun(ConvertedRun):
     """The run of trained image encoders in spikes."""
 
+    @classmethod
+    def resolve(cls, reference: str, settings: Mapping[str, str], source: Path) -> tuple[str, dict[str, Any]]:
+        experiment, spikes, table = load_image_spikes(reference, settings)
+        check(experiment, spikes, source)
+        Vision(experiment).load()
+        return experiment.title, table
+
     @cached_property
     def experiment(self) -> SystemsExperiment:
-        return described(self.table, self.folder / "experiment.toml")[0]
+        return described(self.table, self.file)[0]
 
     @cached_property
     def spikes(self) -> InSpikes:
-        return described(self.table, self.folder / "experiment.toml")[1]
+        return described(self.table, self.file)[1]
 
     @cached_property
     def vision(self) -> Vision:

@@ -14,6 +14,7 @@ from ..analysis.readout import Readout, fit
 from ..errors import RunError
 from ..files import read_json, write_json
 from ..report.image_spikes import columns
+from ..report.text import ruled
 from ..systems import Row
 from .converted import READOUTS
 from .image_spikes import PARTS, ImageSpikesRun, convolutions
@@ -58,9 +59,7 @@ def compare_images(run: ImageSpikesRun) -> dict[str, Any]:
 def show_images(run: ImageSpikesRun) -> None:
     """Compare, and print the table."""
     header, rows = columns(compare_images(run))
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("\n".join(ruled([header], rows, left=2)))
 
 
 def base_of(pooling: str) -> str:

@@ -16,6 +16,7 @@ from ..analysis.conversion import LayerConversion
 from ..errors import RunError
 from ..files import write_json, write_npz
 from ..progress import Progress
+from ..rate.training import before_forks
 from ..spiking.maps import Maps
 from ..spiking.maps_counting import count_maps
 from ..spiking.maps_simulation import CompiledMaps
@@ -45,6 +46,7 @@ def simulate_images(run: ImageSpikesRun) -> None:
             if not run.of(row, seed, "json").is_file():  # the last that is written
                 jobs[f"{row.name}, seed {seed}"] = partial(_simulate, run, row, seed)
                 work += images * len(run.variants(row, seed))
+        before_forks()
         side_by_side(jobs, "images in spikes", work, run.workers)
 
 

@@ -23,7 +23,7 @@ from .. import catalog
 from ..catalog import DESCRIPTION
 from ..data.gaze import Eye, Gaze
 from ..data.images import ImageData, Images, ImageSet
-from ..errors import InputError, RunError
+from ..errors import InputError
 from ..network import Network, load_network
 from ..places import Arrays, Sharing, World, as_dense, drawn, places_of
 from ..presentations import Presentations, generator
@@ -87,14 +87,16 @@ class PlacedRun(RunFolder):
         "plot": ("figures", "report.html"),
     }
 
+    @classmethod
+    def resolve(cls, reference: str, settings: Mapping[str, str], source: Path) -> tuple[str, dict[str, Any]]:
+        experiment, table = load_placed(reference, settings)
+        check(experiment, source)
+        images_of(experiment.data)
+        return experiment.title, table
+
     @cached_property
     def experiment(self) -> PlacedExperiment:
-        path = self.folder / "experiment.toml"
-        if not path.is_file():
-            raise RunError(
-                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
-            )
-        return catalog.describe(catalog.read_toml(path), PlacedExperiment, path)
+        return catalog.describe(catalog.read_toml(self.file), PlacedExperiment, self.file)
 
     @cached_property
     def network(self) -> Network:

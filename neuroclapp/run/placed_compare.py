@@ -15,6 +15,7 @@ from ..files import read_json, write_json, write_text
 from ..places import Array, Arrays, Sharing
 from ..report.document import Shown
 from ..report.placed import accuracy, page, rows
+from ..report.text import ruled
 from .draw import draw
 from .parallel import Job, Report, side_by_side
 from .placed import SHARINGS, PlacedRun
@@ -86,9 +87,7 @@ def compare_placed(run: PlacedRun) -> dict[str, Any]:
 def show_placed(run: PlacedRun) -> None:
     """Compare, and print the table."""
     header, cells = rows(compare_placed(run))
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    for row in (header, *cells):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("\n".join(ruled([header], cells, left=2)))
 
 
 def plot_placed(run: PlacedRun) -> None:

@@ -60,13 +60,20 @@ class _Table:
 class SpokenSpikesRun(ConvertedRun):
     """The run of trained systems of speech in spikes."""
 
+    @classmethod
+    def resolve(cls, reference: str, settings: Mapping[str, str], source: Path) -> tuple[str, dict[str, Any]]:
+        experiment, spikes, table = load_spoken_spikes(reference, settings)
+        check(experiment, spikes, source)
+        Hearing(experiment).load()
+        return experiment.title, table
+
     @cached_property
     def experiment(self) -> SpeechExperiment:
-        return described(self.table, self.folder / "experiment.toml")[0]
+        return described(self.table, self.file)[0]
 
     @cached_property
     def spikes(self) -> InSpikes:
-        return described(self.table, self.folder / "experiment.toml")[1]
+        return described(self.table, self.file)[1]
 
     @cached_property
     def hearing(self) -> Hearing:

@@ -13,6 +13,7 @@ from ..analysis.measures import summarise
 from ..errors import RunError
 from ..files import read_json, write_json
 from ..report.spoken_spikes import columns
+from ..report.text import ruled
 from ..systems import Row
 from .converted import READOUTS
 from .parallel import Report, side_by_side
@@ -51,12 +52,8 @@ def compare_spoken(run: SpokenSpikesRun) -> dict[str, Any]:
 
 def show_spoken(run: SpokenSpikesRun) -> None:
     """Compare, and print the table."""
-    results = compare_spoken(run)
-    header, rows = columns(results)
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
-        first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join([first.strip().ljust(widths[0]), *rest]).rstrip())
+    header, rows = columns(compare_spoken(run))
+    print("\n".join(ruled([header], rows)))
 
 
 def _compare(run: SpokenSpikesRun, row: Row, seed: int, report: Report) -> None:

@@ -20,6 +20,7 @@ from ..errors import RunError
 from ..files import write_json, write_npz
 from ..progress import Progress
 from ..rate.frames import framed, strides
+from ..rate.training import before_forks
 from ..spiking.counting import count
 from ..spiking.standalone import scratch
 from ..spiking.unrolled import Unrolled
@@ -48,6 +49,7 @@ def simulate_spoken(run: SpokenSpikesRun) -> None:
             for row, seed in run.jobs
             if not run.of(row, seed, "json").is_file()  # the last that is written
         }
+        before_forks()
         side_by_side(jobs, "frames in spikes", len(jobs) * frames, run.workers)
 
 

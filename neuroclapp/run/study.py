@@ -13,17 +13,16 @@ KEY stands for everything that a world depends on: after a change of the file, `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..data import digits
-from ..errors import RunError
 from ..files import write_text
 from ..presentations import Presentations, generator
 from ..rate.side_by_side import train_side_by_side
-from ..study import Condition, Study, read_study
+from ..study import Condition, Study, load_study, read_study
 from ..weights import Weights, load_weights
 from .folder import RunFolder
 from .parallel import Job, Report, side_by_side
@@ -51,14 +50,15 @@ class StudyRun(RunFolder):
             write_text(path, text)
         return super().create(folder, text, resume)
 
+    @classmethod
+    def resolve(cls, reference: str, settings: Mapping[str, str], source: Path) -> tuple[str, dict[str, Any]]:
+        study, table = load_study(reference, settings)
+        check(study, source)
+        return study.title, table
+
     @cached_property
     def study(self) -> Study:
-        path = self.folder / "experiment.toml"
-        if not path.is_file():
-            raise RunError(
-                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
-            )
-        return read_study(path)
+        return read_study(self.file)
 
     @cached_property
     def data(self) -> digits.Split:

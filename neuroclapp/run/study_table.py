@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from ..report.study import columns, raw
+from ..report.text import ruled
+from .study import StudyRun
+from .study_compare import compare_study
+
+
+def show_study(run: StudyRun) -> None:
+    """Compare, and print the table."""
+    print(table(compare_study(run)))
 
 
 def table(results: dict[str, Any]) -> str:
     """Return the conditions of a run as text, one line for each layer: means with 95 % intervals."""
     header, rows = columns(results)
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [results["experiment"], raw(results), ""]
-    for cells in (header, ["-" * width for width in widths], *rows):
-        first = [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2], strict=True)]
-        others = [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
-        lines.append("  ".join([*first, *others]).rstrip())
+    lines = [results["experiment"], raw(results), "", *ruled([header], rows, left=2)]
     cost = sum(step["wall_s"] for step in results["cost"].values())
     return "\n".join([*lines, "", f"wall time of all steps: {cost:.0f} s"])

@@ -8,6 +8,7 @@ results.json figures/ report.html
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,8 +23,8 @@ from ..data import OWN
 from ..data.published import state_of
 from ..errors import InputError, RunError
 from ..files import read_json, write_json
-from ..rate.training import Batched, Learner, train
-from ..resolve import read_systems
+from ..rate.training import Batched, Learner, before_forks, train
+from ..resolve import load_systems, read_systems
 from ..systems import Row, SpeechExperiment, SystemsExperiment, digest, reason
 from .folder import RunFolder
 from .parallel import Job, Report, side_by_side
@@ -60,14 +61,21 @@ class SystemsRun(RunFolder):
         "plot": ("figures", "report.html"),
     }
 
+    @classmethod
+    def resolve(cls, reference: str, settings: Mapping[str, str], source: Path) -> tuple[str, dict[str, Any]]:
+        experiment, table = load_systems(reference, settings)
+        check(experiment, source)
+        found = material(experiment)
+        if experiment.systems:
+            found.load()
+        for row in experiment.systems:
+            if row.learns != "nothing":
+                found.batches(row, experiment.seeds_of(row)[0])
+        return experiment.title, table
+
     @cached_property
     def experiment(self) -> SystemsExperiment | SpeechExperiment:
-        path = self.folder / "experiment.toml"
-        if not path.is_file():
-            raise RunError(
-                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
-            )
-        return read_systems(path)
+        return read_systems(self.file)
 
     @cached_property
     def material(self) -> Material:
@@ -142,6 +150,7 @@ def train_systems(run: SystemsRun) -> None:
             jobs[f"{row.name}, seed {seed}"] = partial(_train, run, row, seed, updates)
             total += updates
         if jobs:
+            before_forks()
             side_by_side(jobs, "training", total, run.workers)
 
 
@@ -173,6 +182,7 @@ def compare_systems(run: SystemsRun) -> dict[str, Any]:
     with run.step("compare"):
         jobs = {f"{row.name}, seed {seed}": partial(_compare, run, row, seed) for row, seed in run.jobs}
         if jobs:
+            before_forks()
             side_by_side(jobs, "readout", run.material.work * len(jobs), run.workers)
         scores = {
             row.name: [read_json(run.score(row, seed)) for seed in run.experiment.seeds_of(row)]

@@ -7,9 +7,18 @@ from typing import Any
 
 from ..report.systems import data_name
 from ..report.systems_page import columns, comparable
+from ..report.text import ruled
+from .systems import SystemsRun, compare_systems
 
 #: The width of a header's cell, which is wrapped, and of a system's title.
 _HEADER, _TITLE = 18, 44
+
+
+def show_systems(run: SystemsRun) -> None:
+    """Compare, and print the table, where there are systems."""
+    results = compare_systems(run)
+    if results["systems"]:
+        print(table(results))
 
 
 def table(results: dict[str, Any]) -> str:
@@ -22,14 +31,8 @@ def table(results: dict[str, Any]) -> str:
     for row in rows:
         first, *rest = wrap(row[0], _TITLE) or [""]
         cells += [[first, *row[1:]], *([f"  {line}", *[""] * (len(row) - 1)] for line in rest)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     text = [f"{results['experiment']}: {data_name(results)}, scale {results['scale']}", ""]
-    for place, row in enumerate(cells):
-        parts = [row[0].ljust(widths[0])]
-        parts += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        text.append("  ".join(parts).rstrip())
-        if place == tall - 1:
-            text.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
+    text += ruled(cells[:tall], cells[tall:])
     if any(one["published"] is not None for one in results["systems"].values()):
         text += ["", comparable(results)]
     cost = sum(step["wall_s"] for step in results["cost"].values())

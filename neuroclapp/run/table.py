@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .compare import compare
+from .directory import RunDirectory
+
 _AGREEMENT = (
     ("update_cosine", "update cosine"),
     ("accumulated_cosine", "accumulated cosine"),
@@ -20,6 +23,11 @@ _GATES = (
     ("score_rmse", "score RMSE"),
     ("excess_spikes", "excess spikes per unit"),
 )
+
+
+def show(run: RunDirectory) -> None:
+    """Compare, and print the table."""
+    print(table(compare(run)))
 
 
 def table(results: dict[str, Any]) -> str:
@@ -51,6 +59,9 @@ def table(results: dict[str, Any]) -> str:
         for target, figure in agreement[key].items():
             lines.append(_row(f"  {title}, {target}", _figures(figure, "{:7.4f} +- {:.4f}")))
     lines += [_row("  " + title, _figures(agreement[key], "{:7.4f} +- {:.4f}")) for key, title in _GATES]
+    for key, title in (("gate_agreement", "gate agreement"), ("gate_open_fraction", "gate open")):
+        for gate, figure in agreement.get(f"{key}_by_gate", {}).items():
+            lines.append(_row(f"  {title}, {gate}", _figures(figure, "{:7.4f} +- {:.4f}")))
     if "lava" in results:
         lines += ["", "Lava"]
         lines += [f"  {name.replace('_', ' ')}: {value}" for name, value in results["lava"].items()]

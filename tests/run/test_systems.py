@@ -432,7 +432,7 @@ def test_systems_have_no_spikes_to_simulate(finished, capsys):
 
 def test_a_step_says_which_one_must_come_before(experiment, tmp_path, capsys):
     folder = tmp_path / "run"
-    _, table = KINDS["systems"].load(str(experiment), {}, experiment)
+    _, table = KINDS["systems"].folder.resolve(str(experiment), {}, experiment)
     SystemsRun.create(folder, tomli_w.dumps(table), resume=False)
     assert main(["compare", str(folder)]) == 2
     assert "step 'train' is not done; run: neuroclapp train" in capsys.readouterr().err

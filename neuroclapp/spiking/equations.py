@@ -7,7 +7,9 @@ steps. See `neuroclapp.spiking.populations` for the model.
 
 from __future__ import annotations
 
-from ..plasticity import Factor, Plasticity, Rule, Target
+from collections.abc import Mapping, Sequence
+
+from ..plasticity import Factor, Gate, Plasticity, Rule, Target
 
 #: Where a factor is found: (variable of the postsynaptic, of the presynaptic group).
 _VARIABLES: dict[Factor, tuple[str, str]] = {
@@ -172,6 +174,23 @@ w : 1
 eta : 1 (shared)
 bound : 1 (shared)
 """
+
+
+def known(gate: Gate, n: int) -> str:
+    """Return the name under which a unit knows a gate of another layer."""
+    return f"{gate}_of{n}"
+
+
+def knows(layers: Mapping[int, Sequence[Gate]]) -> str:
+    """Return what a unit knows of the layers in which synapses from it learn: their gates."""
+    return "".join(f"{known(gate, n)} : 1 (linked)\n" for n, gates in layers.items() for gate in gates)
+
+
+def teaches(layers: Mapping[int, Sequence[Gate]]) -> dict[str, str]:
+    """Return the event of a unit when a gate of such a layer is open, for each of them."""
+    return {
+        f"teach{n}": " or ".join(f"{known(gate, n)} != 0" for gate in gates) for n, gates in layers.items()
+    }
 
 
 def modulator_step(noisy: bool) -> str:

@@ -9,11 +9,11 @@ from neuroclapp.experiment import Experiment, load_experiment
 from neuroclapp.network import Network, load_network
 from neuroclapp.onchip.chip import Chip
 from neuroclapp.resolve import load_systems
-from neuroclapp.run.image_spikes import load_image_spikes
+from neuroclapp.run.image_spikes import ImageSpikesRun
 from neuroclapp.run.kinds import KINDS as KINDS_OF_RUNS
 from neuroclapp.run.kinds import kind_of
 from neuroclapp.run.placed import load_placed
-from neuroclapp.run.spoken_spikes import load_spoken_spikes
+from neuroclapp.run.spoken_spikes import SpokenSpikesRun
 from neuroclapp.study import load_study
 
 KINDS = {"models": Network, "hardware": Chip}
@@ -21,8 +21,8 @@ ENTRIES = [(kind, name) for kind in KINDS for name in catalog.names(kind)]
 LOADERS = {
     KINDS_OF_RUNS["worlds"]: load_experiment,
     KINDS_OF_RUNS["systems"]: load_systems,
-    KINDS_OF_RUNS["speech_in_spikes"]: load_spoken_spikes,
-    KINDS_OF_RUNS["images_in_spikes"]: load_image_spikes,
+    KINDS_OF_RUNS["speech_in_spikes"]: SpokenSpikesRun.load,
+    KINDS_OF_RUNS["images_in_spikes"]: ImageSpikesRun.load,
     KINDS_OF_RUNS["places"]: load_placed,
     KINDS_OF_RUNS["study"]: load_study,
 }

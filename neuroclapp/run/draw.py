@@ -1,14 +1,20 @@
-"""Figures of a run, written as they are drawn."""
+"""The figures and the report of a run, written as they are drawn."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from ..files import written_aside
+from ..errors import RunError
+from ..files import read_json, write_text, written_aside
 from ..progress import Progress
 from ..report.document import Shown, png
+from .folder import RunFolder
+
+#: The page of results and of figures with their PNGs; the last argument is the command that makes the run.
+Page = Callable[[dict[str, Any], list[tuple[Shown, bytes]], str], str]
 
 
 def draw(folder: Path, figures: Iterable[Shown], count: int) -> list[tuple[Shown, bytes]]:
@@ -23,3 +29,30 @@ def draw(folder: Path, figures: Iterable[Shown], count: int) -> list[tuple[Shown
             shown.append((one, picture))
             progress(len(shown))
     return shown
+
+
+def results_of(run: RunFolder) -> dict[str, Any]:
+    """Return what was compared; raise RunError that says how where nothing was."""
+    path = run.folder / "results.json"
+    if not path.is_file():
+        raise RunError(f"{path}: no such file; run: neuroclapp compare {run.folder}")
+    found: dict[str, Any] = read_json(path)
+    return found
+
+
+def plot_report(
+    run: RunFolder,
+    results: dict[str, Any],
+    figures: Iterable[Shown],
+    count: int,
+    page: Page,
+    settings: str = "",
+) -> None:
+    """Draw ``count`` figures and write ``report.html``: the step ``plot`` of a run.
+
+    ``settings`` are the ``--set`` options without which its command makes another run.
+    """
+    with run.step("plot"):
+        shown = draw(run.folder, figures, count)
+        command = f"neuroclapp run {run.folder.resolve().name} {settings}".rstrip()
+        write_text(run.folder / "report.html", page(results, shown, command))

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +25,8 @@ from ..rate.convolution import convolve
 from ..spiking.maps import Maps, Pooling, map_convolutions
 from ..spiking.unrolled import Resolution
 from ..systems import Row, SystemsExperiment
-from .converted import ConvertedRun, described_as, load_converted
-from .systems import check as check_systems
-from .vision import PARTS, SURVEY, Vision
+from .converted import ConvertedRun
+from .vision import SURVEY, Vision
 
 Maps32 = NDArray[np.float32]
 
@@ -69,31 +67,32 @@ class _Table:
     spikes: InSpikes = field(default_factory=InSpikes)
 
 
-class ImageSpikesRun(ConvertedRun):
+class ImageSpikesRun(ConvertedRun[SystemsExperiment, InSpikes]):
     """The run of trained image encoders in spikes."""
 
+    described_by = "systems", SystemsExperiment, _Table
+
     @classmethod
-    def resolve(cls, reference: str, settings: Mapping[str, str], source: Path) -> tuple[str, dict[str, Any]]:
-        experiment, spikes, table = load_image_spikes(reference, settings)
-        check(experiment, spikes, source)
-        Vision(experiment).load()
-        return experiment.title, table
-
-    @cached_property
-    def experiment(self) -> SystemsExperiment:
-        return described(self.table, self.file)[0]
-
-    @cached_property
-    def spikes(self) -> InSpikes:
-        return described(self.table, self.file)[1]
+    def fits(cls, experiment: SystemsExperiment, spikes: InSpikes, source: Path) -> None:
+        super().fits(experiment, spikes, source)
+        for row in experiment.systems:
+            if row.contrast.task == "views":
+                allowed = "whole views do not run in spikes: the encoder must see patches"
+                raise InputError(source, f"systems.{row.name}.contrast.task", "views", allowed)
+            layers, shapes = convolutions(experiment, row), experiment.network(row).shapes
+            blank = {
+                f"{layer.name}.w_ff": np.zeros(layer.weight_shape(shape))
+                for layer, shape in zip(layers, shapes, strict=False)
+                if layer.kind == "conv"
+            }
+            patch = (shapes[0][0], shapes[0][1], shapes[0][2])
+            for pooling in (spikes.pooling, *spikes.others):
+                largest = [1.0] * (len(layers) + 1)
+                map_convolutions(str(source), layers, patch, blank, 1, largest, spikes.resolution, pooling)
 
     @cached_property
     def vision(self) -> Vision:
         return Vision(self.experiment)
-
-    def check(self) -> None:
-        """Raise where the experiment's parts do not exist or do not fit together."""
-        check(self.experiment, self.spikes, self.folder / "experiment.toml")
 
     def images(self, part: str) -> Images:
         """Return the images of a part that run in spikes, labels included."""
@@ -174,46 +173,6 @@ class Encoder:
         return found
 
 
-def load_image_spikes(
-    reference: str, settings: Mapping[str, str] | None = None
-) -> tuple[SystemsExperiment, InSpikes, dict[str, Any]]:
-    """Read an experiment by name or path, with ``--set`` values applied; also return the resolved table."""
-    table, path = load_converted(reference, settings)
-    return *described(table, path), table
-
-
-def described(table: Mapping[str, Any], source: Path) -> tuple[SystemsExperiment, InSpikes]:
-    """Build the experiment of a resolved table: the systems, and what runs in spikes."""
-    experiment, own = described_as(table, source, "systems", SystemsExperiment, _Table)
-    return experiment, own.spikes
-
-
-def check(experiment: SystemsExperiment, spikes: InSpikes, source: Path) -> None:
-    """Raise InputError where the parts of an experiment do not exist or do not fit together."""
-    check_systems(experiment, source)
-    if not experiment.systems:
-        raise InputError(source, "systems", [], "needs at least one system")
-    if experiment.probe.kind != "logistic":
-        raise InputError(source, "probe.kind", experiment.probe.kind, "must be 'logistic' here")
-    for row in experiment.systems:
-        if row.contrast.task == "views":
-            allowed = "whole views do not run in spikes: the encoder must see patches"
-            raise InputError(source, f"systems.{row.name}.contrast.task", "views", allowed)
-        layers, shapes = convolutions(experiment, row), experiment.network(row).shapes
-        blank = {
-            f"{layer.name}.w_ff": np.zeros(layer.weight_shape(shape))
-            for layer, shape in zip(layers, shapes, strict=False)
-            if layer.kind == "conv"
-        }
-        patch = (shapes[0][0], shapes[0][1], shapes[0][2])
-        for pooling in (spikes.pooling, *spikes.others):
-            largest = [1.0] * (len(layers) + 1)
-            map_convolutions(str(source), layers, patch, blank, 1, largest, spikes.resolution, pooling)
-
-
 def convolutions(experiment: SystemsExperiment, row: Row) -> list[Layer]:
     """Return the layers of a system."""
     return list(row.system.cut(experiment.network(row)).scaled_layers)
-
-
-__all__ = ["PARTS", "Encoder", "ImageSpikesRun", "InSpikes", "check", "load_image_spikes"]

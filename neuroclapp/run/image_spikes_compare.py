@@ -17,9 +17,10 @@ from ..report.image_spikes import columns
 from ..report.text import ruled
 from ..systems import Row
 from .converted import READOUTS
-from .image_spikes import PARTS, ImageSpikesRun, convolutions
+from .image_spikes import ImageSpikesRun, convolutions
 from .parallel import Job, Report, side_by_side
 from .versions import versions
+from .vision import PARTS
 
 
 def compare_images(run: ImageSpikesRun) -> dict[str, Any]:

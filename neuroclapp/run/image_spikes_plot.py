@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import RunError
-from ..files import read_json, write_text
 from ..report.document import Shown
 from ..report.image_spikes import accuracy, follow, page
-from .draw import draw
+from .draw import plot_report, results_of
 from .image_spikes import ImageSpikesRun
 
 
 def plot_images(run: ImageSpikesRun) -> None:
     """Draw both figures, and write the report."""
-    path = run.folder / "results.json"
-    if not path.is_file():
-        raise RunError(f"{path}: no such file; run: neuroclapp compare {run.folder}")
-    results = read_json(path)
-    with run.step("plot"):
-        shown = draw(run.folder, _figures(results), 2)
-        command = f"neuroclapp run {run.folder.resolve().name}"
-        write_text(run.folder / "report.html", page(results, shown, command))
+    results = results_of(run)
+    plot_report(run, results, _figures(results), 2, page)
 
 
 def _figures(results: dict[str, Any]) -> Iterator[Shown]:

@@ -22,8 +22,9 @@ from ..spiking.maps_counting import count_maps
 from ..spiking.maps_simulation import CompiledMaps
 from ..spiking.standalone import scratch
 from ..systems import Row
-from .image_spikes import PARTS, Encoder, ImageSpikesRun
+from .image_spikes import Encoder, ImageSpikesRun
 from .parallel import Job, Report, side_by_side
+from .vision import PARTS
 
 #: Images whose patches are simulated at once.
 BATCH = 8

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from ..analysis.measures import cosine, summarise
 from ..analysis.readout import fit
 from ..errors import RunError
-from ..files import read_json, write_json, write_text
+from ..files import read_json, write_json
 from ..places import Array, Arrays, Sharing
 from ..report.document import Shown
 from ..report.placed import accuracy, page, rows
 from ..report.text import ruled
-from .draw import draw
+from .draw import plot_report, results_of
 from .parallel import Job, Report, side_by_side
 from .placed import SHARINGS, PlacedRun
 from .versions import versions
@@ -92,20 +92,10 @@ def show_placed(run: PlacedRun) -> None:
 
 def plot_placed(run: PlacedRun) -> None:
     """Draw the figure, and write the report."""
-    path = run.folder / "results.json"
-    if not path.is_file():
-        raise RunError(f"{path}: no such file; run: neuroclapp compare {run.folder}")
-    results = read_json(path)
-    with run.step("plot"):
-        sentence = "Readouts of the mean over places (left) and of all places side by side (right)."
-        shown = [
-            Shown("layers", "Accuracy by layer, learned in spikes and in rates", accuracy(results), sentence)
-        ]
-        drawn = draw(run.folder, iter(shown), 1)
-        write_text(
-            run.folder / "report.html",
-            page(results, drawn, f"neuroclapp run {run.folder.resolve().name}"),
-        )
+    results = results_of(run)
+    sentence = "Readouts of the mean over places (left) and of all places side by side (right)."
+    shown = Shown("layers", "Accuracy by layer, learned in spikes and in rates", accuracy(results), sentence)
+    plot_report(run, results, [shown], 1, page)
 
 
 def _compare(run: PlacedRun, seed: int, report: Report) -> None:

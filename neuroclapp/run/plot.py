@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import RunError
-from ..files import read_json, write_text
+from ..files import read_json
 from ..report.accuracy import accuracy
 from ..report.agreement import agreement
 from ..report.document import Shown
@@ -17,19 +16,14 @@ from ..report.page import page
 from ..report.raster import Spikes, Steps, raster
 from ..report.weights import Moving, matrices, norms, receptive_fields, single_weights, trajectories
 from .directory import RunDirectory
-from .draw import draw
+from .draw import plot_report, results_of
 from .trajectory import open_trajectory
 
 
 def plot(run: RunDirectory) -> None:
     """Draw every figure and write the report."""
-    path = run.folder / "results.json"
-    if not path.is_file():
-        raise RunError(f"{path}: no such file; run: neuroclapp compare {run.folder}")
-    results = read_json(path)
-    with run.step("plot"):
-        shown = draw(run.folder, _figures(run, results), 9)
-        write_text(run.folder / "report.html", page(results, shown, f"neuroclapp run {run.folder.name}"))
+    results = results_of(run)
+    plot_report(run, results, _figures(run, results), 9, page)
 
 
 def _figures(run: RunDirectory, results: dict[str, Any]) -> Iterator[Shown]:

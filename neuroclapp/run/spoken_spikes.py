@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,9 +24,8 @@ from ..network import Layer
 from ..rate.convolution1d import respond
 from ..spiking.unrolled import Resolution, Unrolled, unroll
 from ..systems import Row, SpeechExperiment
-from .converted import ConvertedRun, described_as, load_converted
+from .converted import ConvertedRun
 from .hearing import Hearing
-from .systems import check as check_systems
 
 PARTS = ("training", "test")
 #: Training utterances that the scales are set on, at most.
@@ -57,31 +55,30 @@ class _Table:
     spikes: InSpikes = field(default_factory=InSpikes)
 
 
-class SpokenSpikesRun(ConvertedRun):
+class SpokenSpikesRun(ConvertedRun[SpeechExperiment, InSpikes]):
     """The run of trained systems of speech in spikes."""
 
+    described_by = "speech", SpeechExperiment, _Table
+
     @classmethod
-    def resolve(cls, reference: str, settings: Mapping[str, str], source: Path) -> tuple[str, dict[str, Any]]:
-        experiment, spikes, table = load_spoken_spikes(reference, settings)
-        check(experiment, spikes, source)
-        Hearing(experiment).load()
-        return experiment.title, table
-
-    @cached_property
-    def experiment(self) -> SpeechExperiment:
-        return described(self.table, self.file)[0]
-
-    @cached_property
-    def spikes(self) -> InSpikes:
-        return described(self.table, self.file)[1]
+    def fits(cls, experiment: SpeechExperiment, spikes: InSpikes, source: Path) -> None:
+        super().fits(experiment, spikes, source)
+        for row in experiment.systems:
+            if row.features != "encoder":
+                raise InputError(
+                    source, f"systems.{row.name}.features", row.features, "only an encoder runs in spikes"
+                )
+            layers = convolutions(experiment, row)
+            shapes = experiment.network(row).shapes
+            blank = {
+                f"{layer.name}.w_ff": np.zeros(layer.weight_shape(shape))
+                for layer, shape in zip(layers, shapes, strict=False)
+            }
+            unroll(str(source), layers, blank, 1, [1.0] * (len(layers) + 1), spikes.resolution)
 
     @cached_property
     def hearing(self) -> Hearing:
         return Hearing(self.experiment)
-
-    def check(self) -> None:
-        """Raise where the experiment's parts do not exist or do not fit together."""
-        check(self.experiment, self.spikes, self.folder / "experiment.toml")
 
     def utterances(self, part: str) -> list[Utterance]:
         """Return the utterances of a part that run in spikes."""
@@ -131,41 +128,6 @@ class Convolutions:
                 gathered.append(each[each > 0])
         active = [np.concatenate(gathered) for gathered in seen]
         return [float(np.percentile(each, percentile)) if len(each) else 0.0 for each in active]
-
-
-def load_spoken_spikes(
-    reference: str, settings: Mapping[str, str] | None = None
-) -> tuple[SpeechExperiment, InSpikes, dict[str, Any]]:
-    """Read an experiment by name or path, with ``--set`` values applied; also return the resolved table."""
-    table, path = load_converted(reference, settings)
-    return *described(table, path), table
-
-
-def described(table: Mapping[str, Any], source: Path) -> tuple[SpeechExperiment, InSpikes]:
-    """Build the experiment of a resolved table: the systems, and what runs in spikes."""
-    experiment, own = described_as(table, source, "speech", SpeechExperiment, _Table)
-    return experiment, own.spikes
-
-
-def check(experiment: SpeechExperiment, spikes: InSpikes, source: Path) -> None:
-    """Raise InputError where the parts of an experiment do not exist or do not fit together."""
-    check_systems(experiment, source)
-    if not experiment.systems:
-        raise InputError(source, "systems", [], "needs at least one system")
-    if experiment.probe.kind != "logistic":
-        raise InputError(source, "probe.kind", experiment.probe.kind, "must be 'logistic' here")
-    for row in experiment.systems:
-        if row.features != "encoder":
-            raise InputError(
-                source, f"systems.{row.name}.features", row.features, "only an encoder runs in spikes"
-            )
-        layers = convolutions(experiment, row)
-        shapes = experiment.network(row).shapes
-        blank = {
-            f"{layer.name}.w_ff": np.zeros(layer.weight_shape(shape))
-            for layer, shape in zip(layers, shapes, strict=False)
-        }
-        unroll(str(source), layers, blank, 1, [1.0] * (len(layers) + 1), spikes.resolution)
 
 
 def convolutions(experiment: SpeechExperiment, row: Row) -> list[Layer]:

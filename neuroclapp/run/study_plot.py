@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import RunError
-from ..files import read_json, write_text
 from ..report.bits import bits
 from ..report.document import Shown
 from ..report.study import breaks, curves, layers, page
-from .draw import draw
+from .draw import plot_report, results_of
 from .study import StudyRun
 
 
 def plot_study(run: StudyRun) -> None:
     """Draw every picture that has points, and write the report."""
-    path = run.folder / "results.json"
-    if not path.is_file():
-        raise RunError(f"{path}: no such file; run: neuroclapp compare {run.folder}")
-    results = read_json(path)
-    with run.step("plot"):
-        shown = draw(run.folder, _figures(results), len(results["pictures"]))
-        command = f"neuroclapp run {run.folder.resolve().name}"
-        write_text(run.folder / "report.html", page(results, shown, command))
+    results = results_of(run)
+    plot_report(run, results, _figures(results), len(results["pictures"]), page)
 
 
 _BITS = (

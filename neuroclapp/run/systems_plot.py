@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..errors import RunError
-from ..files import read_json, write_text
 from ..report.document import Shown
 from ..report.systems import accuracy, layers, loss, modules, training
 from ..report.systems_page import figure_of, page
 from ..systems import Row, TableOfSystems
-from .draw import draw
+from .draw import plot_report, results_of
 from .systems import SystemsRun
 
 _LOSSES = {"hinge": "hinge loss", "cross_entropy": "binary cross-entropy", "info_nce": "InfoNCE"}
@@ -20,14 +18,9 @@ _LOSSES = {"hinge": "hinge loss", "cross_entropy": "binary cross-entropy", "info
 
 def plot_systems(run: SystemsRun) -> None:
     """Draw every figure that the experiment names, and write the report."""
-    path = run.folder / "results.json"
-    if not path.is_file():
-        raise RunError(f"{path}: no such file; run: neuroclapp compare {run.folder}")
-    results, experiment = read_json(path), run.experiment
-    command = f"neuroclapp run {run.folder.resolve().name} --set scale={experiment.scale}"
-    with run.step("plot"):
-        shown = draw(run.folder, _figures(experiment, results), len(experiment.figures))
-        write_text(run.folder / "report.html", page(results, shown, command))
+    results, experiment = results_of(run), run.experiment
+    figures, count = _figures(experiment, results), len(experiment.figures)
+    plot_report(run, results, figures, count, page, f"--set scale={experiment.scale}")
 
 
 def alike(experiment: TableOfSystems) -> dict[str, list[str]]:

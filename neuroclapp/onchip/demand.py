@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..plasticity import Gate
 from .chip import Chip
 from .program import LayerProgram, Program
 
@@ -55,7 +56,8 @@ class Projection:
 
     At each presynaptic position of its ``window`` a neuron hears ``heard`` of the ``sources`` neurons there
     that send at all. It hears all of them or, where windows do not overlap, some, so that all sources are
-    heard about equally often. ``products`` of the plasticity rule: 0 where nothing learns.
+    heard about equally often. ``products`` of the plasticity rule: 0 where nothing learns. ``once``: it
+    carries one message of each neuron in a presentation, a replayed count, and no spikes.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Projection:
     heard: int
     sources: int
     products: int = 0
+    once: bool = False
 
     @property
     def full(self) -> bool:
@@ -111,11 +114,16 @@ def everywhere(pre: Population, post: Population) -> Window:
 
 
 def project(
-    name: str, pre: Population, post: Population, heard: int | None = None, products: int = 0
+    name: str,
+    pre: Population,
+    post: Population,
+    heard: int | None = None,
+    products: int = 0,
+    once: bool = False,
 ) -> Projection:
     """Return a projection from every position to every position, of all neurons unless ``heard`` is given."""
     heard = pre.units if heard is None else heard
-    return Projection(name, pre, post, everywhere(pre, post), heard, pre.units, products)
+    return Projection(name, pre, post, everywhere(pre, post), heard, pre.units, products, once)
 
 
 def learning_layer(
@@ -124,25 +132,31 @@ def learning_layer(
     plastic: Sequence[tuple[str, int]],
     modulators: int,
     listened: int,
+    gates: Sequence[Gate] = ("gamma",),
 ) -> Wiring:
     """Return what one dense layer that learns adds to ``below``.
 
     ``plastic`` names its matrices with the products of their rules; ``modulators`` in each half, of which
-    each listens to ``listened`` somata.
+    each listens to ``listened`` somata. Each of ``gates`` has modulators and release sites of its own; the
+    second modulator hears a replay of the somata's earlier counts.
     """
     name = soma.name
-    modulator = Population(f"{name}.modulator", soma.layer, "modulator", 2 * modulators)
-    site = Population(f"{name}.release", soma.layer, "site", SITES)
     matrices = [
         project(f"{name}.{target}", below if target == "w_ff" else soma, soma, products=products)
         for target, products in plastic
     ]
-    others = (
-        project(f"{name}.listens", soma, modulator, listened),
-        project(f"{name}.fires", modulator, site, modulators),
-        project(f"{name}.gamma", site, soma),
-    )
-    return Wiring((soma, modulator, site), (*matrices, *others))
+    populations, others = [soma], list[Projection]()
+    for gate in gates:
+        second = gate.removeprefix("gamma")
+        modulator = Population(f"{name}.modulator{second}", soma.layer, "modulator", 2 * modulators)
+        site = Population(f"{name}.release{second}", soma.layer, "site", SITES)
+        populations += [modulator, site]
+        others += [
+            project(f"{name}.listens{second}", soma, modulator, listened, once=bool(second)),
+            project(f"{name}.fires{second}", modulator, site, modulators),
+            project(f"{name}.gamma{second}", site, soma),
+        ]
+    return Wiring(tuple(populations), (*matrices, *others))
 
 
 def wiring(program: Program) -> Wiring:
@@ -158,8 +172,10 @@ def wiring(program: Program) -> Wiring:
             for one in layer.connections
             if one.target == "w_ff" or one.weights is not None
         ]
-        listened = int(np.count_nonzero(layer.modulator.listens, axis=1).max())
-        made = learning_layer(somata[layer.source], soma, plastic, layer.modulator.units, listened)
+        modulators = layer.modulators
+        listened = max(int(np.count_nonzero(one.listens, axis=1).max()) for one in modulators.values())
+        units = layer.modulator.units
+        made = learning_layer(somata[layer.source], soma, plastic, units, listened, tuple(modulators))
         populations.extend(made.populations)
         projections.extend(made.projections)
     return Wiring(tuple(populations), tuple(projections))

@@ -59,6 +59,13 @@ def check(populations: Populations) -> None:
         )
 
 
+def check_one_gate(populations: Populations) -> None:
+    """Raise InputError where layers have two gates, which the program in integers does not."""
+    if populations.plasticity.prediction.gate == "separate":
+        allowed = "in integers a layer has one modulator: the gate must be 'shared'"
+        raise InputError("fixed point", "prediction.gate", "separate", allowed)
+
+
 def network(populations: Populations, weights: Weights) -> nir.Inference:
     """Return the inference half, its weights in thresholds per spike."""
     timing = populations.timing
@@ -80,10 +87,6 @@ def network(populations: Populations, weights: Weights) -> nir.Inference:
 
 def program(populations: Populations, weights: Weights, chip: Chip) -> Program:
     """Return the learning half: every rule of every layer in the chip's units."""
-    if populations.plasticity.prediction.gate != "shared":
-        raise InputError(
-            "export", "prediction.gate", "separate", "a layer has one modulator: the gate must be 'shared'"
-        )
     timing = populations.timing
     layers = []
     below = populations.input
@@ -126,19 +129,14 @@ def _layer(
             initial = _square(layer, target, weights) * scales[target]
         series = render(rule, eta * scales[target] * presynaptic[target])
         connections.append(Connection(series, scales[target], eta, initial))
-    modulator = layer.modulator
-    return LayerProgram(
-        _units(own),
-        below.name,
-        tuple(connections),
+    m = layer.modulator
+    modulators = [
         ModulatorProgram(
-            modulator.units,
-            float(modulator.tonic),
-            modulator.resolution,
-            float(modulator.burst),
-            layer.listens,
-        ),
-    )
+            m.units, float(m.tonic), m.resolution, float(m.burst), layer.listens[layer.rows(gate)]
+        )
+        for gate in layer.gates
+    ]
+    return LayerProgram(_units(own), below.name, tuple(connections), *modulators)
 
 
 def _square(layer: LayerPopulations, target: Target, weights: Weights) -> np.ndarray:

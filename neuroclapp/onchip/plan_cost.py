@@ -34,6 +34,10 @@ class Activity:
     messages: Mapping[str, float]
     said: str
 
+    def carried(self, one: Projection) -> float:
+        """Return the messages of one presynaptic neuron that a projection carries in a presentation."""
+        return 1.0 if one.once else self.messages[one.pre.name]
+
 
 @dataclass(frozen=True)
 class Traffic:
@@ -69,9 +73,10 @@ def operations(wiring: Wiring, activity: Activity, steps: int, compartments: int
     of = activity.messages
     plastic = [one for one in wiring.projections if one.products]
     return Operations(
-        sum(of[one.pre.name] * one.synapses for one in wiring.projections),
+        sum(activity.carried(one) * one.synapses for one in wiring.projections),
         float(sum(one.neurons for one in wiring.populations) * compartments * steps),
-        sum(of[one.name] * one.neurons for one in wiring.populations),
+        sum(of[one.name] * one.neurons for one in wiring.populations)
+        + sum(one.pre.neurons for one in wiring.projections if one.once),
         float(sum(one.products * one.synapses for one in plastic)),
         float(sum(REPLAYS * one.synapses for one in plastic)),
     )
@@ -100,9 +105,7 @@ def seconds(wiring: Wiring, placement: Placement, activity: Activity, chip: Chip
         return None
     busiest = 0.0
     for core in placement.cores:
-        arriving = sum(
-            activity.messages[one.pre.name] * synapses_on(one, core) for one in wiring.into(core.population)
-        )
+        arriving = sum(activity.carried(one) * synapses_on(one, core) for one in wiring.into(core.population))
         busiest = max(
             busiest,
             steps * core.compartments * stated["neuron update"] + arriving * stated["synaptic operation"],
@@ -122,7 +125,7 @@ def traffic(wiring: Wiring, placement: Placement, activity: Activity) -> Traffic
             on_chip = where[one.pre.name][positions]
             here = on_chip[:, chip] if chip < on_chip.shape[1] else np.zeros(len(positions))
             own = _own(one, core, positions)
-            rate = activity.messages[one.pre.name]
+            rate = activity.carried(one)
             sent = float(lists.sum())
             share = lists / one.pre.units
             stay = float((share * own).sum())

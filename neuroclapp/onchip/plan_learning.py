@@ -1,4 +1,9 @@
-"""What a chip would hold of a network that learns: dense layers, each with a neuromodulator population."""
+"""What a chip would hold of a network that learns: dense layers, each with a neuromodulator population.
+
+A layer with separate gates has two. Each neuron folds its gamma into the traces that it writes, so that a
+second gate needs no further trace and no further third factor of the learning engine; what it needs are the
+neurons and synapses counted here, and that a soma tells the gammas of two release sites apart.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +30,11 @@ def unroll_learning(network: Network, modulators: int, listened: int) -> Unrolle
                 f"modules = {[1] * len(names)}: every layer a module of its own",
             )
         )
-    if network.prediction.gate == "separate":
-        refused.append(
-            Refused(
-                names[0],
-                "prediction.gate = 'separate'",
-                "a layer has one modulator, which releases one gamma",
-                "gate = 'shared'",
-            )
-        )
     if refused:
         return Unrolled(Wiring((), ()), tuple(refused), 0, ())
     below = source = Population("input", "input", "input", prod(network.input))
     populations, projections = [source], list[Projection]()
+    gates = clapp(network.prediction).gates
     plastic = [
         (rule.target, len(rule.products))
         for rule in rules(clapp(network.prediction))
@@ -45,7 +42,7 @@ def unroll_learning(network: Network, modulators: int, listened: int) -> Unrolle
     ]
     for layer in network.scaled_layers:
         soma = Population(layer.name, layer.name, "soma", layer.units)
-        made = learning_layer(below, soma, plastic, modulators, min(listened, layer.units))
+        made = learning_layer(below, soma, plastic, modulators, min(listened, layer.units), gates)
         populations.extend(made.populations)
         projections.extend(made.projections)
         below = soma

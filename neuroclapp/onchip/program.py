@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..network import Prediction
-from ..plasticity import Target
+from ..plasticity import Gate, Target
 from .clock import Clock
 from .products import Series
 
@@ -55,7 +55,8 @@ class Connection:
 class ModulatorProgram:
     """The neuromodulator population: see `neuroclapp.spiking.populations.Modulator`.
 
-    ``listens`` (2 * units, layer's units): weights of the coincidence synapses, fixation half first.
+    ``listens`` (2 * units, layer's units): weights of the coincidence synapses, fixation half first. The
+    first modulator of a layer hears d_j z_j packet by packet, a second one r_j c_j once, before the release.
     """
 
     units: int
@@ -67,12 +68,22 @@ class ModulatorProgram:
 
 @dataclass(frozen=True)
 class LayerProgram:
-    """A layer: its somata, the population below it, its plastic connections and its modulator."""
+    """A layer: its somata, the population below it, its plastic connections and its modulator.
+
+    ``modulator_retro`` releases the second gate where gates are separate; it hears the retro dendrites.
+    """
 
     soma: Units
     source: str
     connections: tuple[Connection, ...]
     modulator: ModulatorProgram
+    modulator_retro: ModulatorProgram | None = None
+
+    @property
+    def modulators(self) -> dict[Gate, ModulatorProgram]:
+        """The modulators by the gate that they release."""
+        found: dict[Gate, ModulatorProgram] = {"gamma": self.modulator}
+        return found if self.modulator_retro is None else found | {"gamma_retro": self.modulator_retro}
 
     def connection(self, target: Target) -> Connection | None:
         """Return the plastic connection with this target, None where the rule has none."""

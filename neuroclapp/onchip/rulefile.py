@@ -17,7 +17,7 @@ from .clock import WINDOWS
 from .program import Connection, LayerProgram, Program
 
 FILE = "plasticity.json"
-FORMAT, VERSION = "neuroclapp-plasticity", 1
+FORMAT, VERSIONS = "neuroclapp-plasticity", (1, 2)
 MEMBRANE = {"threshold": 1.0, "start": 0.5, "reset": "subtract"}
 X1 = {"update": "overwrite", "gain": 0.5, "decay": "none"}
 Y = {"update": "neuron", "decay": "none"}
@@ -28,7 +28,7 @@ def write(program: Program, folder: Path) -> None:
     clock = program.clock
     document = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": version(program),
         "chip": program.chip,
         "feedback": program.prediction.feedback,
         "gate": program.prediction.gate,
@@ -51,13 +51,21 @@ def write(program: Program, folder: Path) -> None:
     write_text(folder / FILE, rows + "\n")
 
 
+def version(program: Program) -> int:
+    """Return the lowest version that holds a program: 2 where gates are separate."""
+    return 1 if program.prediction.gate == "shared" else 2
+
+
 def _layer(layer: LayerProgram) -> dict[str, Any]:
-    modulator = layer.modulator
+    modulators = {
+        f"modulator{gate.removeprefix('gamma')}": {**vars(one), "listens": one.listens.tolist()}
+        for gate, one in layer.modulators.items()
+    }
     return {
         **vars(layer.soma),
         "source": layer.source,
         "connections": [_connection(one) for one in layer.connections],
-        "modulator": {**vars(modulator), "listens": modulator.listens.tolist()},
+        **modulators,
     }
 
 

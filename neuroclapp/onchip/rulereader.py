@@ -8,13 +8,13 @@ from pathlib import Path
 from ..errors import InputError
 from ..files import read_json
 from ..network import Prediction
-from ..plasticity import Factor
+from ..plasticity import Factor, Gate, clapp
 from . import series
 from .checked import Table
 from .clock import WINDOWS, Clock
 from .products import Fold, Series
 from .program import Connection, LayerProgram, ModulatorProgram, Program, Units
-from .rulefile import FILE, FORMAT, MEMBRANE, VERSION, X1, Y
+from .rulefile import FILE, FORMAT, MEMBRANE, VERSIONS, X1, Y
 from .series import POST_TRACES, Operand, Term
 
 _TARGETS = ("w_ff", "bias", "w_pred", "w_retro")
@@ -25,10 +25,11 @@ def read(folder: Path) -> Program:
     path = folder / FILE
     table = Table(read_json(path), path)
     table.only("format", FORMAT)
-    table.only("version", VERSION)
-    prediction = Prediction(
-        table.only("feedback", "symmetric", "blocked", "split"), table.only("gate", "shared")
-    )
+    version = table.only("version", *VERSIONS)
+    feedback = table.only("feedback", "symmetric", "blocked", "split")
+    may_be_separate = version > 1 and feedback == "split"
+    gate = table.only("gate", "shared", *(["separate"] if may_be_separate else []))
+    prediction = Prediction(feedback, gate)
     membrane, traces = table.table("membrane"), table.table("traces")
     for part, expected in ((membrane, MEMBRANE), (traces.table("x1"), X1), (traces.table("y"), Y)):
         for key, value in expected.items():
@@ -38,7 +39,7 @@ def read(folder: Path) -> Program:
     below = _read_units(table.table("input"))
     program_input, layers = below, []
     for one in table.tables("layers"):
-        layer = _read_layer(one, below, path)
+        layer = _read_layer(one, below, path, clapp(prediction).gates)
         layers.append(layer)
         below = layer.soma
     names = [program_input.name, *(layer.soma.name for layer in layers)]
@@ -81,31 +82,35 @@ def _read_units(table: Table, done: bool = True) -> Units:
     return units
 
 
-def _read_layer(table: Table, below: Units, path: Path) -> LayerProgram:
+def _read_layer(table: Table, below: Units, path: Path, gates: tuple[Gate, ...]) -> LayerProgram:
     soma = _read_units(table, done=False)
     source = table.only("source", below.name)
-    connections = tuple(_read_connection(one, soma.units, path) for one in table.tables("connections"))
+    connections = tuple(_read_connection(one, soma.units, path, gates) for one in table.tables("connections"))
     targets = [one.target for one in connections]
     if len(set(targets)) < len(targets) or "w_ff" not in targets or "w_pred" not in targets:
         raise table.refuse("connections", "need w_ff and w_pred, and each target once")
-    part = table.table("modulator")
-    units = part.integer("units", 1)
-    modulator = ModulatorProgram(
-        units,
-        part.number("tonic", 0),
-        part.number("resolution", 0, above=True),
-        part.number("burst", 1),
-        part.array("listens", (2 * units, soma.units)),
-    )
-    part.done()
+    modulators = []
+    for gate in gates:
+        part = table.table(f"modulator{gate.removeprefix('gamma')}")
+        units = part.integer("units", 1)
+        modulators.append(
+            ModulatorProgram(
+                units,
+                part.number("tonic", 0),
+                part.number("resolution", 0, above=True),
+                part.number("burst", 1),
+                part.array("listens", (2 * units, soma.units)),
+            )
+        )
+        part.done()
     table.done()
-    return LayerProgram(soma, source, connections, modulator)
+    return LayerProgram(soma, source, connections, *modulators)
 
 
-def _read_connection(table: Table, units: int, path: Path) -> Connection:
+def _read_connection(table: Table, units: int, path: Path, gates: tuple[Gate, ...]) -> Connection:
     target = table.only("target", *_TARGETS)
     terms = series.parse(table.text("dw"), path, table.key("dw"))
-    folds = tuple(_read_fold(one) for one in table.tables("folds"))
+    folds = tuple(_read_fold(one, gates) for one in table.tables("folds"))
     _check(table, terms, folds, bias=target == "bias")
     square = target in ("w_pred", "w_retro")
     weights = table.array("weights", (units, units)) if square else None
@@ -119,7 +124,7 @@ def _read_connection(table: Table, units: int, path: Path) -> Connection:
     return connection
 
 
-def _read_fold(table: Table) -> Fold:
+def _read_fold(table: Table, gates: tuple[Gate, ...]) -> Fold:
     post = []
     names = table.get("post")
     for name in names if isinstance(names, list) and names else [None]:
@@ -131,7 +136,7 @@ def _read_fold(table: Table) -> Fold:
         table.only("trace", *POST_TRACES),
         table.only("window", *WINDOWS),
         table.number("scale", 0),
-        table.only("gate", "gamma"),
+        table.only("gate", *gates),
         tuple(post),
     )
     table.done()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -70,8 +71,9 @@ def _learning(run: RunDirectory, report: jobs.Progress) -> dict[str, Any]:
     stream, start = run.stream(seed)[:count], on_grid(run.weights(seed, "rate"))
     found = jobs.learn(run.folder, stream.inputs, stream.sign, limit_s=LIMIT_S, progress=report)
     layers = list(found.values())
+    names = [each.name for each in fields(LayerRecord)]
     record = Record(
-        layers[0].pre_count, [LayerRecord(one.count, one.charge, one.gamma, one.total) for one in layers]
+        layers[0].pre_count, [LayerRecord(**{key: getattr(one, key) for key in names}) for one in layers]
     )
     before, after = (
         Weights({name: _held(found, start, name, when) for name in start}) for when in ("before", "after")
@@ -90,9 +92,14 @@ def _learning(run: RunDirectory, report: jobs.Progress) -> dict[str, Any]:
             ]
             for target in dict.fromkeys(name.split(".")[1] for name in after)
         },
-        "gates_open": [int(np.count_nonzero(one.gamma)) for one in layers],
+        "gates_open": [
+            sum(int(np.count_nonzero(each)) for each in one.gammas().values()) for one in record.layers
+        ],
         "count_mismatches": [int(np.sum(ours.count != theirs.count)) for ours, theirs in pairs],
-        "gate_mismatches": [int(np.sum(ours.gamma != theirs.gamma)) for ours, theirs in pairs],
+        "gate_mismatches": [
+            sum(int(np.sum(gamma != theirs.gammas()[gate])) for gate, gamma in ours.gammas().items())
+            for ours, theirs in pairs
+        ],
         "largest_weight_difference": _largest(after, expected.weights),
         "largest_difference_from_the_rule": comparison.largest_mismatch,
     }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..analysis.watching import Watch
 from ..files import read_json, write_json
 from ..onchip.chip import load_chip
+from ..onchip.export import check_one_gate
 from ..onchip.fixed.fit import Ranges, fitted, ranges
 from ..onchip.fixed.machine import LayerNow, Machine, Seen
 from ..onchip.fixed.scaling import Scales, fixed_program
@@ -97,6 +98,7 @@ def scales_of(worlds: Worlds, path: Path) -> Scales:
     run.
     """
     wanted = worlds.settings.on_chip
+    check_one_gate(worlds.populations)
     if path.is_file():
         kept = read_json(path)
         scales = fitted(worlds.populations, Ranges(**kept["ranges"]), wanted.scheme, wanted.words)

@@ -14,6 +14,7 @@ import numpy as np
 from ..data import digits
 from ..errors import InputError
 from ..network import Network, Prediction, load_network
+from ..onchip.export import check_one_gate
 from ..plasticity import Control
 from ..presentations import Presentations, fixations, generator, survey
 from ..spiking.drawn import Drawn, blank, draw
@@ -141,8 +142,7 @@ def _check(condition: Condition) -> None:
         raise InputError(
             "", "model", condition.settings.model, f"the data have {2 * digits.PIXELS} inputs, ON and OFF"
         )
-    _ = worlds.populations
-    if condition.settings.chip is not None and worlds.network.prediction.gate == "separate":
-        allowed = "in integers a layer has one modulator: 'shared'"
-        raise InputError("", "gate", "separate", allowed)
+    mapped = worlds.populations
+    if condition.settings.chip is not None:
+        check_one_gate(mapped)
     _ = worlds.control(0)

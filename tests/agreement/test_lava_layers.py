@@ -25,11 +25,11 @@ pytestmark = [
 INPUTS, UNITS = 10, (8, 6, 5)
 
 
-def case(folder, feedback, bias, count=24, gain=(8.0, 4.0, 4.0)):
+def case(folder, feedback, bias, count=24, gain=(8.0, 4.0, 4.0), gate="shared"):
     """Export a random network of three layers that all learn; return populations, weights and stream."""
     draw = np.random.default_rng(11)
     layers = tuple(Layer(f"layer{n + 1}", units, bias=bias) for n, units in enumerate(UNITS))
-    network = Network("test", (INPUTS,), layers, prediction=Prediction(feedback))
+    network = Network("test", (INPUTS,), layers, prediction=Prediction(feedback, gate))
     spiking = Spiking(
         timing=Timing(duration=0.020, flush=0.006),
         neurons=8,
@@ -51,17 +51,24 @@ def case(folder, feedback, bias, count=24, gain=(8.0, 4.0, 4.0)):
 
 
 @pytest.mark.parametrize(
-    ("feedback", "bias", "count"),
+    ("feedback", "gate", "bias", "count"),
     [
-        ("split", True, 12),
+        ("split", "shared", True, 12),
         *(
             pytest.param(*values, 24, marks=pytest.mark.slow)
-            for values in (("split", False), ("symmetric", True), ("blocked", False))
+            for values in (
+                ("split", "shared", False),
+                ("split", "separate", True),
+                ("symmetric", "shared", True),
+                ("blocked", "shared", False),
+            )
         ),
     ],
 )
-def test_layers_that_learn_at_once_equal_the_engine_at_every_presentation(feedback, bias, count, tmp_path):
-    made, weights, stream = case(tmp_path, feedback, bias, count)
+def test_layers_that_learn_at_once_equal_the_engine_at_every_presentation(
+    feedback, gate, bias, count, tmp_path
+):
+    made, weights, stream = case(tmp_path, feedback, bias, count, gate=gate)
     expected = Engine(made).run(stream, weights)
     found = learn(tmp_path, stream.inputs, stream.sign, limit_s=120)
 
@@ -70,8 +77,10 @@ def test_layers_that_learn_at_once_equal_the_engine_at_every_presentation(feedba
     for layer, record in found.items():
         wanted = expected.record.layers[list(found).index(layer)]
         assert np.array_equal(record.pre_count, below)
-        for name in ("count", "gamma", "total"):
+        for name in ("count", "gamma", "total", "gamma_retro", "total_retro"):
             assert np.array_equal(getattr(record, name), getattr(wanted, name)), (layer, name)
+        assert wanted.is_separate == (gate == "separate")
+        assert not wanted.is_separate or not np.array_equal(wanted.gamma, wanted.gamma_retro)
         assert 0 < np.mean(wanted.gamma != 0) < 1
         np.testing.assert_allclose(record.charge, wanted.charge, rtol=0, atol=1e-10)
         below = wanted.count

@@ -4,15 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from agreement.oracle import simulate
 from agreement.small_spiking import BASE, UNITS, VALUES, network, stream
 from agreement.test_disturbances import CONTROLS, UNRELIABLE, drawn_weights, made_of, uneven
 from agreement.test_engine import mismatches
 
+from neuroclapp.errors import InputError
 from neuroclapp.network import Prediction
+from neuroclapp.onchip.fixed.scaling import fixed_program
 from neuroclapp.plasticity import Control, permuted_dendrites
 from neuroclapp.spiking.drawn import draw
 from neuroclapp.spiking.engine import Engine, Simulation
+from neuroclapp.spiking.populations import Modulator, Timing
 
 SEPARATE = Prediction("split", "separate")
 GATES = ("gamma", "total", "gamma_retro", "total_retro")
@@ -115,6 +119,71 @@ def test_simulations_side_by_side_are_each_like_one_alone(name):
         one.stream[5:], half.weights, half.state, control=one.control, drawn=one.drawn[5:]
     )
     assert all(np.array_equal(rest.weights[key], alone[1].weights[key]) for key in half.weights)
+
+
+def gradient(sign, x, x_context, w_ff, a_context, w_pred, w_retro, d):
+    """Minus the gradient of Eq. 10 at one layer by autograd, and its two scores.
+
+    ``d`` and ``a_context`` are as they stood in the context's presentation, before the weights changed.
+    """
+    w = {"w_ff": w_ff, "w_pred": w_pred, "w_retro": w_retro}
+    w = {name: torch.tensor(array, requires_grad=True) for name, array in w.items()}
+    x, x_context, a_context, d = map(torch.tensor, (x, x_context, a_context, d))
+    still = {name: each.detach() for name, each in w.items()}
+    z = torch.relu(w["w_ff"] @ x)
+    c = torch.relu(a_context + (w["w_ff"] - still["w_ff"]) @ x_context)
+    prediction = d + (w["w_pred"] - still["w_pred"]) @ c.detach()
+    scores = z @ prediction, c @ (w["w_retro"] @ z.detach())
+    loss = sum(torch.relu(1 - sign * score) for score in scores) / 2
+    loss.backward()
+    return {name: -each.grad.numpy() for name, each in w.items()}, [score.item() for score in scores]
+
+
+def test_single_changes_follow_the_gradient_of_equation_10():
+    """Regular input, fine spikes, 300 steps; on the same weights, in both layers."""
+    fine = Modulator(units=32, fan_in=6, resolution=64.0, tonic=2000, burst=10000)
+    timing = Timing(duration=0.3, flush=0.01)
+    spiking = replace(BASE, timing=timing, neurons=64, input_gain=64.0, gain=(32.0, 32.0), modulator=fine)
+    net, shown = two_gates(), stream(60)
+    made, weights = made_of(net, replace(spiking, grid=None)), drawn_weights(net)
+    kept = [{name: np.array(weights[name]) for name in weights}]
+    [found] = Engine(made).run_many(
+        [Simulation(shown, weights)],
+        lambda w: kept.append({name: each[0].copy() for name, each in w.items()}),
+    )
+    cosines, gates = {name: [] for name in weights}, []
+    before = {}
+    for n, (sign, x) in enumerate(zip(shown.sign, shown.inputs, strict=True)):
+        for index, name in enumerate("ab"):
+            w = {key: kept[n][f"{name}.{key}"] for key in ("w_ff", "w_pred", "w_retro")}
+            a = w["w_ff"] @ x
+            if name in before:
+                x_context, a_context, d = before[name]
+                wanted, scores = gradient(
+                    float(sign), x, x_context, w["w_ff"], a_context, *list(w.values())[1:], d
+                )
+                layer = found.record.layers[index]
+                ours = layer.gamma[n], layer.gamma_retro[n]
+                gates += [(bool(gamma), sign * u < 1) for gamma, u in zip(ours, scores, strict=True)]
+                if all(bool(gamma) == (sign * u < 1) for gamma, u in zip(ours, scores, strict=True)):
+                    for key, theirs in wanted.items():
+                        change = kept[n + 1][f"{name}.{key}"] - kept[n][f"{name}.{key}"]
+                        assert change.any() == theirs.any()
+                        if theirs.any():
+                            norm = np.linalg.norm(change) * np.linalg.norm(theirs)
+                            cosines[f"{name}.{key}"].append(float((change * theirs).sum() / norm))
+            before[name] = x, a, w["w_pred"] @ np.maximum(a, 0)
+            x = np.maximum(a, 0)
+    assert np.mean([ours == theirs for ours, theirs in gates]) > 0.98
+    assert disagree(found) > 5
+    for name, each in cosines.items():
+        assert len(each) > 20, name
+        assert np.mean(each) > 0.999, name
+
+
+def test_in_integers_two_gates_are_refused_by_name():
+    with pytest.raises(InputError, match="in integers a layer has one modulator: the gate must be 'shared'"):
+        fixed_program(made_of(two_gates(), replace(BASE, grid=None)), None, None, None)
 
 
 @pytest.mark.parametrize("name", ["packet", "neurons", "decaying", "leaky_alone", "all", "disturbed"])

@@ -48,13 +48,16 @@ def watched(net, made, control=None, parts=(COUNT,), again=False):
     return watch, records, starts, streams
 
 
-@pytest.mark.parametrize("feedback", ["symmetric", "blocked", "split"])
-def test_watching_finds_what_a_walk_through_the_record_finds(feedback):
+@pytest.mark.parametrize(
+    ("feedback", "gate"),
+    [("symmetric", "shared"), ("blocked", "shared"), ("split", "shared"), ("split", "separate")],
+)
+def test_watching_finds_what_a_walk_through_the_record_finds(feedback, gate):
     """Where dendrites are plateaus both ways are open: a second implementation, of torch and of sums.
 
     Weights on the grid differ from those rebuilt by some 2^-24.
     """
-    net = network(feedback, bias=True)
+    net = network(feedback, bias=True, gate=gate)
     made = spiking_network(net, VALUES["packet"])
     watch, [stretches], starts, streams = watched(net, made)
     for number in range(len(SEEDS)):
@@ -67,6 +70,7 @@ def test_watching_finds_what_a_walk_through_the_record_finds(feedback):
             for key, figure in value.items() if isinstance(value, dict) else [(None, value)]:
                 ours = found[name] if key is None else found[name][key]
                 np.testing.assert_allclose(ours, figure, rtol=0, atol=2e-5, err_msg=f"{name} {key}")
+        assert ("gate_agreement_by_gate" in found) == (gate == "separate")
         counts = [layer.count.mean() for layer in stretches[number].record.layers]
         assert found["spikes"] == pytest.approx(counts)
 
@@ -98,9 +102,12 @@ def test_the_spiking_side_is_the_change_that_happened():
         x = z.detach()
 
 
-@pytest.mark.parametrize("name", ["decaying", "leaky", "poisson"])
-def test_a_watch_that_is_taken_up_goes_on_to_the_same_bits(name):
-    net = network()
+@pytest.mark.parametrize(
+    ("name", "gate"),
+    [("decaying", "shared"), ("leaky", "shared"), ("poisson", "shared"), ("decaying", "separate")],
+)
+def test_a_watch_that_is_taken_up_goes_on_to_the_same_bits(name, gate):
+    net = network(gate=gate)
     made = spiking_network(net, VALUES[name])
     whole, *_ = watched(net, made, parts=(20, 40, COUNT))
     resumed, *_ = watched(net, made, parts=(20, 40, COUNT), again=True)

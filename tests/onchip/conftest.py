@@ -15,12 +15,12 @@ IDEAL = Chip(name="ideal", title="no limits")
 
 @pytest.fixture(scope="session")
 def small():
-    """Populations and weights of 6 inputs, 5 and 4 units, with biases, by kind of feedback."""
+    """Populations and weights of 6 inputs, 5 and 4 units, with biases, by kind of feedback and of gates."""
 
-    def build(feedback="split"):
+    def build(feedback="split", gate="shared"):
         draw = np.random.default_rng(11)
         layers = (Layer("layer1", 5), Layer("layer2", 4))
-        network = Network("small", (6,), layers, prediction=Prediction(feedback))
+        network = Network("small", (6,), layers, prediction=Prediction(feedback, gate))
         spiking = Spiking(
             timing=Timing(duration=0.02, flush=0.005),
             neurons=4,
@@ -33,6 +33,13 @@ def small():
         return made, Weights({name: array + 0.25 * name.endswith("bias") for name, array in weights.items()})
 
     return build
+
+
+@pytest.fixture
+def exported_separate(small, tmp_path):
+    """The folder of an export with two gates."""
+    export(*small("split", "separate"), IDEAL, tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from neuroclapp.network import Layer, Network, Prediction, load_network
 from neuroclapp.onchip.chip import Chip
 from neuroclapp.onchip.demand import demand, wiring
 from neuroclapp.onchip.export import program
+from neuroclapp.onchip.plan_cost import Activity, operations
 from neuroclapp.onchip.plan_learning import unroll_learning
 from neuroclapp.onchip.plan_windows import windows
 from neuroclapp.onchip.plan_wiring import unroll
@@ -49,12 +50,37 @@ def test_digits_that_learn_are_counted_as_by_hand():
     assert need.fan_in == 128 + 2 * 64 + 2
 
 
-@pytest.mark.parametrize("feedback", ["split", "symmetric", "blocked"])
-def test_a_network_that_is_planned_has_the_counts_of_its_exported_program(feedback, small):
+def test_a_second_gate_has_modulators_and_sites_of_its_own_and_one_replay_of_each_soma():
+    """Two layers of 64: each gains 64 modulators of 32 synapses, 2 sites, and 64 somata that hear both."""
+    digits = load_network("digits")
+    shared = unroll_learning(digits, 32, 32).wiring
+    found = unroll_learning(replace(digits, prediction=Prediction("split", "separate")), 32, 32)
+    one, two = demand(shared), demand(found.wiring)
+    assert found.refused == ()
+    assert two.neurons - one.neurons == 2 * (64 + 2)
+    assert two.synapses - one.synapses == 2 * (64 * 32 + 64 + 2 * 64)
+    assert two.fan_in - one.fan_in == 2
+    once = [each for each in found.wiring.projections if each.once]
+    assert [each.name for each in once] == ["layer1.listens_retro", "layer2.listens_retro"]
+    spikes = {each.name: 10.0 for each in found.wiring.populations}
+    messages = {
+        each.name: 1.0 if each.role in ("modulator", "site") else 10.0 for each in found.wiring.populations
+    }
+    counted = [operations(each, Activity(spikes, messages, ""), 25, 1) for each in (shared, found.wiring)]
+    # a replay of each soma, 64 modulators and 2 sites that fire once, in each layer
+    assert counted[1].messages - counted[0].messages == 2 * (64 + 64 + 2)
+    assert counted[1].synaptic_operations - counted[0].synaptic_operations == 2 * (64 * 32 + 64 + 2 * 64)
+
+
+@pytest.mark.parametrize(
+    ("feedback", "gate"),
+    [("split", "shared"), ("split", "separate"), ("symmetric", "shared"), ("blocked", "shared")],
+)
+def test_a_network_that_is_planned_has_the_counts_of_its_exported_program(feedback, gate, small):
     """6 inputs, 5 and 4 units, 2 x 4 modulators that hear 3 somata; a bias has no presynaptic neuron."""
-    exported = wiring(program(*small(feedback), Chip(name="c", title="c")))
+    exported = wiring(program(*small(feedback, gate), Chip(name="c", title="c")))
     layers = (Layer("layer1", 5), Layer("layer2", 4))
-    network = Network("small", (6,), layers, prediction=Prediction(feedback))
+    network = Network("small", (6,), layers, prediction=Prediction(feedback, gate))
     planned = unroll_learning(network, 4, 3).wiring
     assert demand(planned) == demand(exported)
     products = [(one.name, one.synapses, one.products) for one in planned.projections]
@@ -180,7 +206,6 @@ def test_recurrent_units_and_what_hears_them_are_named():
     [
         ({"layers": (Layer("c", 4, "conv"),), "input": (1, 8, 8)}, "c", "a shared kernel"),
         ({"modules": (2,)}, "layer1 + layer2", "gradient"),
-        ({"prediction": Prediction("split", "separate")}, "layer1", "one gamma"),
     ],
 )
 def test_what_no_chip_learns_is_named(change, layer, said):

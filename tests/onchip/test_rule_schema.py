@@ -16,26 +16,42 @@ from neuroclapp.onchip.export import export
 
 jsonschema = pytest.importorskip("jsonschema")
 
-SCHEMA = json.loads(files("neuroclapp.onchip").joinpath("plasticity.schema.json").read_text())
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+SCHEMAS = {
+    version: json.loads(files("neuroclapp.onchip").joinpath(name).read_text())
+    for version, name in ((1, "plasticity.schema.json"), (2, "plasticity-2.schema.json"))
+}
+VALIDATORS = {version: jsonschema.Draft202012Validator(schema) for version, schema in SCHEMAS.items()}
+VALIDATOR = VALIDATORS[1]
 IDEAL = Chip(name="ideal", title="no limits")
 
 
-def test_the_schema_is_one():
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert SCHEMA["properties"]["version"] == {"const": 1}
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_schema_is_one(version):
+    jsonschema.Draft202012Validator.check_schema(SCHEMAS[version])
+    assert SCHEMAS[version]["properties"]["version"] == {"const": version}
+    assert SCHEMAS[version]["$id"] == f"urn:neuroclapp:plasticity:{version}"
 
 
 @pytest.mark.parametrize("feedback", ["symmetric", "blocked", "split"])
 def test_every_export_fits_the_schema(feedback, small, tmp_path):
     export(*small(feedback), IDEAL, tmp_path)
-    VALIDATOR.validate(json.loads((tmp_path / "plasticity.json").read_text()))
+    held = json.loads((tmp_path / "plasticity.json").read_text())
+    VALIDATOR.validate(held)
+    VALIDATORS[2].validate({**held, "version": 2})
 
 
 @pytest.fixture(scope="module")
 def document(small, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     export(*small(), IDEAL, folder)
+    return folder, json.loads((folder / "plasticity.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def separate(small, tmp_path_factory):
+    """A document of version 2, with two gates."""
+    folder = tmp_path_factory.mktemp("separate")
+    export(*small("split", "separate"), IDEAL, folder)
     return folder, json.loads((folder / "plasticity.json").read_text())
 
 
@@ -77,8 +93,8 @@ OTHERS = (
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_whatever_the_schema_refuses_the_reader_refuses(data, document):
-    folder, whole = document
+def test_whatever_the_schema_refuses_the_reader_refuses(data, document, separate):
+    folder, whole = data.draw(st.sampled_from([document, separate]))
     changed = copy.deepcopy(whole)
     path = data.draw(st.sampled_from(list(places(whole))))
     parent = at(changed, path[:-1])
@@ -91,7 +107,7 @@ def test_whatever_the_schema_refuses_the_reader_refuses(data, document):
         parent["colour"] = "red"
     else:
         parent.append(data.draw(OTHERS))
-    if not VALIDATOR.is_valid(changed):
+    if not VALIDATORS[whole["version"]].is_valid(changed):
         assert not accepted(folder, changed), (how, path)
 
 
@@ -114,10 +130,33 @@ def test_every_key_is_required_by_both(document):
         assert not accepted(folder, changed), path
 
 
+def test_a_file_with_two_gates_fits_its_schema_and_no_half_of_one_does(separate):
+    folder, whole = separate
+    VALIDATORS[2].validate(whole)
+    assert accepted(folder, whole)
+    for path, value in (
+        (("version",), 1),
+        (("gate",), "shared"),
+        (("feedback",), "blocked"),
+        (("layers", 0, "modulator_retro"), {}),
+        (("layers", 0, "connections", 0, "folds", 1, "gate"), "gamma_2"),
+    ):
+        changed = copy.deepcopy(whole)
+        at(changed, path[:-1])[path[-1]] = value
+        assert not VALIDATORS[2].is_valid(changed)
+        assert not accepted(folder, changed)
+    for key in places(whole):
+        if isinstance(key[-1], str):
+            changed = copy.deepcopy(whole)
+            del at(changed, key[:-1])[key[-1]]
+            assert not VALIDATORS[2].is_valid(changed), key
+            assert not accepted(folder, changed), key
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("version",), 2),
+        (("version",), 3),
         (("version",), True),
         (("gate",), "separate"),
         (("clock", "dt"), 0),

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from neuroclapp.errors import InputError, NeuroclappError, RunError
-from neuroclapp.network import Layer, Network, Prediction
 from neuroclapp.onchip import exported as pair
 from neuroclapp.onchip import rulereader
 from neuroclapp.onchip.chip import Chip
 from neuroclapp.onchip.export import export, network, program
-from neuroclapp.spiking.populations import Populations
 from neuroclapp.weights import Weights
 
 IDEAL = Chip(name="ideal", title="no limits")
@@ -30,11 +28,53 @@ def same(one, other):
     return one == other
 
 
-@pytest.mark.parametrize("feedback", ["symmetric", "blocked", "split"])
-def test_reading_gives_back_what_was_written(feedback, small, tmp_path):
-    made, weights = small(feedback)
+@pytest.mark.parametrize(
+    ("feedback", "gate", "version"),
+    [("symmetric", "shared", 1), ("blocked", "shared", 1), ("split", "shared", 1), ("split", "separate", 2)],
+)
+def test_reading_gives_back_what_was_written(feedback, gate, version, small, tmp_path):
+    made, weights = small(feedback, gate)
     export(made, weights, IDEAL, tmp_path)
     assert same(rulereader.read(tmp_path), program(made, weights, IDEAL))
+    assert json.loads((tmp_path / "plasticity.json").read_text())["version"] == version
+
+
+def test_a_file_with_two_gates_says_which_product_has_which(small, exported_separate):
+    """Eqs. 13 and 14: W_pred and the first half by gamma, W_retro and the second half by the other."""
+    made, _ = small("split", "separate")
+    for layer, expected in zip(
+        json.loads((exported_separate / "plasticity.json").read_text())["layers"], made.layers, strict=True
+    ):
+        gates = {one["target"]: [fold["gate"] for fold in one["folds"]] for one in layer["connections"]}
+        both = ["gamma", "gamma_retro"]
+        assert gates == {"w_ff": both, "bias": both, "w_pred": ["gamma"], "w_retro": ["gamma_retro"]}
+        np.testing.assert_array_equal(layer["modulator"]["listens"], expected.listens[:8])
+        np.testing.assert_array_equal(layer["modulator_retro"]["listens"], expected.listens[8:])
+
+
+def test_a_file_of_version_1_is_still_read(exported):
+    """As version 2 it means the same: what a version adds is optional."""
+    before = rulereader.read(exported)
+    edit(exported, "version", 2)
+    assert same(rulereader.read(exported), before)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("version", 1, "gate = 'separate': must be 'shared'"),
+        ("feedback", "blocked", "gate = 'separate': must be 'shared'"),
+        ("gate", "shared", "must be 'gamma'"),
+        ("layers.0.modulator_retro", None, "modulator_retro"),
+        ("layers.0.modulator_retro.units", 5, "must be a full table of numbers of shape (10, 5)"),
+        ("layers.0.modulator_retro.colour", "red", "unknown key"),
+        ("layers.0.connections.0.folds.1.gate", "gamma_2", "must be 'gamma' or 'gamma_retro'"),
+    ],
+)
+def test_a_field_at_fault_of_two_gates_is_named(path, value, said, exported_separate):
+    edit(exported_separate, path, value)
+    with pytest.raises(InputError, match=re.escape(said)):
+        rulereader.read(exported_separate)
 
 
 def test_the_file_says_what_the_equations_say(small, exported):
@@ -90,8 +130,8 @@ W_FF, W_PRED = "layers.0.connections.0", "layers.0.connections.2"
     ("path", "value", "said"),
     [
         ("format", "other", "must be 'neuroclapp-plasticity'"),
-        ("version", 2, "must be 1"),
-        ("version", True, "must be 1"),
+        ("version", 3, "must be 1 or 2"),
+        ("version", True, "must be 1 or 2"),
         ("feedback", "sideways", "must be 'symmetric' or 'blocked' or 'split'"),
         ("gate", "separate", "must be 'shared'"),
         ("chip", "", "must be a text"),
@@ -220,14 +260,8 @@ def test_an_unknown_layer_is_answered_with_the_known_ones(exported):
         pair.read_layers(exported, ["layer1", "layer3"])
 
 
-def test_separate_gates_and_missing_weights_are_refused(small):
+def test_missing_weights_are_refused(small):
     made, weights = small()
-    network_ = Network("n", (6,), (Layer("layer1", 5),), prediction=Prediction("split", "separate"))
-    separate = Populations(
-        made.timing, made.input, made.layers, type(made.plasticity)(network_.prediction, ())
-    )
-    with pytest.raises(InputError, match=r"prediction\.gate = 'separate'"):
-        program(separate, weights, IDEAL)
     lacking = Weights({name: array for name, array in weights.items() if name != "layer2.w_pred"})
     with pytest.raises(
         InputError, match=r"weights: layer2\.w_pred = None: this array of shape \(4, 4\) is missing"
@@ -237,7 +271,7 @@ def test_separate_gates_and_missing_weights_are_refused(small):
         network(made, weights.replace({"layer1.w_ff": np.zeros((2, 2))}))
 
 
-def test_the_documentation_has_every_key(exported):
+def test_the_documentation_has_every_key(exported_separate):
     page = (Path(__file__).parents[2] / "docs" / "plasticity-format.md").read_text()
     documented = {
         part for quoted in re.findall(r"`([^`\n]+)`", page) for part in re.split(r"[.\[\]]+", quoted)
@@ -249,4 +283,4 @@ def test_the_documentation_has_every_key(exported):
         for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
             yield from keys(value)
 
-    assert set(keys(json.loads((exported / "plasticity.json").read_text()))) <= documented
+    assert set(keys(json.loads((exported_separate / "plasticity.json").read_text()))) <= documented

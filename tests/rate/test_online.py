@@ -1,5 +1,7 @@
 """Online training follows the order that all worlds share."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -24,8 +26,11 @@ def small_stream(count, seed=0):
     return Presentations(np.abs(draw.standard_normal((count, 7))), sign, np.arange(count))
 
 
-def by_hand(weights, stream, eta, eta_pred, feedback):
-    """Eqs. 3, 4, 13 and 14 in loops over presentations and layers, written without the package."""
+def by_hand(weights, stream, eta, eta_pred, feedback, separate=False):
+    """Eqs. 3, 4, 13 and 14 in loops over presentations and layers, written without the package.
+
+    ``separate``: each half of a split has a gate of its own, of its own score.
+    """
     w = {name: np.array(array) for name, array in weights.items()}
     half = 0.5 if feedback == "split" else 1.0
     before, scores = {}, []
@@ -37,17 +42,21 @@ def by_hand(weights, stream, eta, eta_pred, feedback):
             c_x, c_z, c_rho, d = before.get(name, (x, z, rho, np.zeros_like(z)))
             u = z @ d
             gamma = sign if sign * u < 1 else 0
-            row.append((u, gamma))
-            forward = np.outer(d * rho, x)
-            bias = d * rho
+            forward = gamma * np.outer(d * rho, x)
+            bias = gamma * d * rho
+            u_retro, gamma_retro = u, gamma
             if feedback != "blocked":
                 back = w[f"{name}.w_retro"] if feedback == "split" else w[f"{name}.w_pred"].T
-                forward = forward + np.outer((back @ z) * c_rho, c_x)
-                bias = bias + (back @ z) * c_rho
-            changes[f"{name}.w_ff"] = eta[index] * half * gamma * forward
-            changes[f"{name}.bias"] = eta[index] * half * gamma * bias
+                if separate:
+                    u_retro = c_z @ back @ z
+                    gamma_retro = sign if sign * u_retro < 1 else 0
+                forward = forward + gamma_retro * np.outer((back @ z) * c_rho, c_x)
+                bias = bias + gamma_retro * (back @ z) * c_rho
+            row.append((u, gamma, u_retro, gamma_retro))
+            changes[f"{name}.w_ff"] = eta[index] * half * forward
+            changes[f"{name}.bias"] = eta[index] * half * bias
             changes[f"{name}.w_pred"] = eta_pred[index] * half * gamma * np.outer(z, c_z)
-            changes[f"{name}.w_retro"] = eta_pred[index] * half * gamma * np.outer(c_z, z)
+            changes[f"{name}.w_retro"] = eta_pred[index] * half * gamma_retro * np.outer(c_z, z)
             before[name] = (x, z, rho, w[f"{name}.w_pred"] @ z)
             x = z
         for name in w:
@@ -56,19 +65,27 @@ def by_hand(weights, stream, eta, eta_pred, feedback):
     return w, np.array(scores)
 
 
-@pytest.mark.parametrize("feedback", ["symmetric", "blocked", "split"])
+@pytest.mark.parametrize(
+    ("feedback", "gate"),
+    [("symmetric", "shared"), ("blocked", "shared"), ("split", "shared"), ("split", "separate")],
+)
 @pytest.mark.parametrize("bias", [True, False])
-def test_training_equals_the_equations_in_plain_loops(feedback, bias):
+def test_training_equals_the_equations_in_plain_loops(feedback, gate, bias):
     network, stream = small_network(feedback, bias), small_stream(60)
+    network = replace(network, prediction=Prediction(feedback, gate))
     weights = Initial(w_ff=2.0, w_pred=3.0, w_retro=2.0).draw(network, np.random.default_rng(1))
     eta, eta_pred = (0.05, 0.02), (0.03, 0.04)
     found = train_online(network, weights, stream, eta, eta_pred)
-    expected, scores = by_hand(weights, stream, eta, eta_pred, feedback)
+    expected, scores = by_hand(weights, stream, eta, eta_pred, feedback, gate == "separate")
     assert len(set(scores[:, 0, 1])) == 3  # gates opened both ways, and closed
     for name, array in found.weights.items():
         np.testing.assert_allclose(array, expected[name], rtol=0, atol=1e-13)
     np.testing.assert_allclose(found.score, scores[:, :, 0], atol=1e-12)
     np.testing.assert_array_equal(found.gamma, scores[:, :, 1])
+    if gate == "separate":
+        np.testing.assert_allclose(found.score_retro, scores[:, :, 2], atol=1e-12)
+        np.testing.assert_array_equal(found.gamma_retro, scores[:, :, 3])
+        assert (scores[:, :, 3] != scores[:, :, 1]).any()
 
 
 def test_same_seed_gives_the_same_bits():

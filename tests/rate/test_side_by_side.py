@@ -20,11 +20,14 @@ def stream(count, seed):
 
 
 @pytest.mark.parametrize("context", ["own", "top"])
-@pytest.mark.parametrize("feedback", ["symmetric", "blocked", "split"])
-def test_networks_side_by_side_learn_like_each_alone(feedback, context):
+@pytest.mark.parametrize(
+    ("feedback", "gate"),
+    [("symmetric", "shared"), ("blocked", "shared"), ("split", "shared"), ("split", "separate")],
+)
+def test_networks_side_by_side_learn_like_each_alone(feedback, gate, context):
     """Against torch, one at a time: until sums in another order differ, within 1e-10 of weights around 1."""
     layers = (Layer("a", 5), Layer("b", 4, bias=False))
-    net = Network("small", (7,), layers, prediction=Prediction(feedback))
+    net = Network("small", (7,), layers, prediction=Prediction(feedback, gate))
     starts = [Initial(3.0, 9.0, 9.0).draw(net, np.random.default_rng(n), context) for n in range(3)]
     streams = [stream(150, n) for n in range(3)]
     found = train_side_by_side(net, starts, streams, ETA, ETA_PRED, context)

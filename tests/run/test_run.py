@@ -265,6 +265,28 @@ def test_a_killed_run_resumes_to_the_same_bits(experiment, finished, tmp_path):
     assert ours["agreement"] == theirs["agreement"]
 
 
+@pytest.mark.slow
+@pytest.mark.lava
+def test_a_run_with_two_gates_goes_through_every_step(tmp_path, capsys):
+    """Spikes, export, Lava, comparison and pictures; in integers it is refused by name, before anything."""
+    (tmp_path / "model.toml").write_text(MODEL + 'gate = "separate"\n')
+    (tmp_path / "small.toml").write_text(EXPERIMENT.format(model=tmp_path / "model.toml"))
+    folder = tmp_path / "run"
+    assert main(["run", str(tmp_path / "small.toml"), "--out", str(folder)]) == 0
+    assert "gate agreement, gamma_retro" in capsys.readouterr().out
+    agreement = json.loads((folder / "results.json").read_text())["agreement"]
+    assert max(agreement["largest_weight_mismatch"]["per_seed"]) < 1e-12
+    assert set(agreement["gate_agreement_by_gate"]) == {"gamma", "gamma_retro"}
+    lava = json.loads((folder / "lava.json").read_text())
+    assert lava["count_mismatches"] == lava["gate_mismatches"] == [0, 0]
+    assert lava["largest_weight_difference"] < 1e-12
+    assert json.loads((folder / "plasticity.json").read_text())["version"] == 2
+    assert "c · W_retro z" in (folder / "report.html").read_text()
+    assert main(["export", str(folder), "--fit"]) == 2
+    assert "in integers a layer has one modulator" in capsys.readouterr().err
+    assert not (folder / "fixed.json").exists()
+
+
 def test_export_with_fit_leaves_a_program_in_integers_that_learns(tmp_path, capsys):
     (tmp_path / "model.toml").write_text(
         MODEL.replace("units = 12\n[pred", "units = 12\nbias = false\n[pred")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from run.checks import assert_refused, results_of
 
+from neuroclapp.catalog import find
 from neuroclapp.cli import main
 from neuroclapp.data import digits
 from neuroclapp.plasticity import Control
@@ -44,6 +45,10 @@ order = {kind = "day_and_night", block = 10}
 name = "symmetric"
 title = "transposed"
 feedback = "symmetric"
+[[conditions]]
+name = "two_gates"
+title = "a gate for each half"
+gate = "separate"
 [[conditions]]
 name = "blocked_top"
 title = "from the top, no retro term"
@@ -103,7 +108,8 @@ def test_values_left_out_do_not_change_what_is_known_of_a_world(study):
     """A run's folders are named after all that a world depends on: new values leave old names alone."""
     table = load_study(str(study))[0]
     seen = table.condition("seen").settings.all
-    assert not {"order", "feedback", "chip"} & set(seen)
+    assert not {"order", "feedback", "gate", "chip"} & set(seen)
+    assert {"gate"} <= set(table.condition("two_gates").settings.rates)
     assert {"order"} <= set(table.condition("day_and_night").settings.rates)
     assert {"feedback"} <= set(table.condition("symmetric").settings.rates)
 
@@ -114,10 +120,25 @@ def test_values_left_out_do_not_change_what_is_known_of_a_world(study):
         ("block = 10", "block = 0", "conditions.day_and_night.order.block"),
         ('"day_and_night", block', '"night", block', "'shuffled' or 'day_and_night'"),
         ('feedback = "symmetric"', 'feedback = "none"', "conditions.symmetric.feedback"),
+        ('gate = "separate"', 'gate = "both"', "conditions.two_gates.gate"),
+        (
+            'gate = "separate"',
+            'gate = "separate"\nfeedback = "blocked"',
+            "gate = 'separate' needs feedback = 'split', not 'blocked'",
+        ),
+        (
+            'gate = "separate"',
+            'gate = "separate"\nmodel = "{symmetric}"',
+            "gate = 'separate': only a split has halves: feedback = 'symmetric'",
+        ),
+        ('gate = "separate"', 'gate = "separate"\nchip = {chip = "loihi2"}', "in integers a layer has one"),
     ],
 )
 def test_a_wrong_value_is_one_clear_error(study, capsys, tmp_path, old, new, message):
-    study.write_text(STUDY.replace(old, new))
+    model = tmp_path / "symmetric.toml"
+    whole = find("models", "digits").read_text()
+    model.write_text(whole.replace('feedback = "split"', 'feedback = "symmetric"'))
+    study.write_text(STUDY.replace(old, new.replace("{symmetric}", str(model))))
     folder = tmp_path / "run"
     assert_refused(["run", str(study), "--out", str(folder)], message, folder, capsys)
 
@@ -128,5 +149,7 @@ def test_all_values_run_to_the_end(study, tmp_path):
     assert main(["run", str(study), "--out", str(folder)]) == 0
     found = results_of(folder)["conditions"]
     assert found["day_and_night"]["presentations"] == 120
-    assert set(found) == {"seen", "day_and_night", "symmetric", "blocked_top"}
+    assert set(found) == {"seen", "day_and_night", "symmetric", "two_gates", "blocked_top"}
+    assert [each["gate"] for each in found.values()].count("separate") == 1
+    assert set(found["two_gates"]["agreement"]["gate_agreement_by_gate"]) == {"gamma", "gamma_retro"}
     assert (folder / "figures" / "values.png").is_file()

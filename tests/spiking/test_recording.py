@@ -10,6 +10,7 @@ from agreement.small_spiking import BASE, INPUTS, UNITS, initial, network, spiki
 from neuroclapp.errors import InputError, RunError
 from neuroclapp.presentations import Presentations
 from neuroclapp.report.weights import Moving, norms, single_weights
+from neuroclapp.run.trajectory import walk
 from neuroclapp.spiking.engine import Engine
 from neuroclapp.spiking.long_run import simulate
 from neuroclapp.spiking.recorded import Recorded
@@ -38,6 +39,25 @@ def test_snapshots_are_the_weights_at_their_presentations(every, checkpoints, me
         np.testing.assert_array_equal(arrays["a.w_ff"], expected["a.w_ff"].ravel()[some])
         np.testing.assert_array_equal(arrays["b.w_pred"], expected["b.w_pred"])
     np.testing.assert_array_equal(Recorded(tmp_path / "recording").synapses["a.w_ff"], some)
+
+
+def test_both_gates_are_recorded_and_read_back(tmp_path):
+    separate = spiking_network(network(gate="separate"), BASE)
+    shown, weights = stream(23), initial(network())
+    expected = Engine(separate).run(shown, weights).record
+    simulate(Engine(separate), shown, weights, tmp_path, 7, Recording({"a.w_ff": None}, 23, ALL))
+    recorded = Recorded(tmp_path / "recording")
+    recorded.join(tmp_path / "joined.h5")
+    with h5py.File(tmp_path / "joined.h5") as file:
+        for n, layer in enumerate(expected.layers):
+            second = scores(layer, separate, n, shown.sign, "gamma_retro")
+            np.testing.assert_array_equal(file[f"{n}/score_retro"], second)
+    [(first, record, _)] = walk(tmp_path / "joined.h5")
+    assert first == 0
+    for found, layer in zip(record.layers, expected.layers, strict=True):
+        for key in ("gamma", "total", "gamma_retro", "total_retro"):
+            np.testing.assert_array_equal(getattr(found, key), getattr(layer, key))
+        assert not np.array_equal(found.gamma, found.gamma_retro)
 
 
 def test_stopped_again_and_again_it_records_everything_once(made, tmp_path):

@@ -21,7 +21,7 @@ from .. import nir
 from ..clock import Clock
 from ..exported import read_layers
 from ..integer import quantised
-from ..program import Connection, LayerProgram, checked_sign
+from ..program import Connection, LayerProgram, ModulatorProgram, checked_sign
 from .processes.inputs import InputPopulation
 from .processes.learning_somata import LearningSomata
 from .processes.modulator import ModulatorPopulation, ReleaseSite
@@ -54,7 +54,8 @@ class InferenceGraph:
 class LearningLayer:
     """A layer that learns; ``plastic`` holds its connections by target.
 
-    ``source`` is the presynaptic population of W_ff: the layer below, or the input.
+    ``source`` is the presynaptic population of W_ff: the layer below, or the input. Where gates are separate,
+    ``modulator_retro`` and ``site_retro`` release the second one.
     """
 
     source: InputPopulation | Somata | LearningSomata
@@ -62,6 +63,8 @@ class LearningLayer:
     plastic: dict[str, PlasticDense]
     modulator: ModulatorPopulation
     site: ReleaseSite
+    modulator_retro: ModulatorPopulation | None = None
+    site_retro: ReleaseSite | None = None
 
 
 @dataclass(frozen=True)
@@ -150,8 +153,8 @@ def learning(
 
 
 def learned_files(records: Path, layer: str, targets: Iterable[str]) -> dict[str, Path]:
-    """Return the files that a layer leaves at the end: its somata's, its site's, and one for each matrix."""
-    names = {"somata": "npz", "site": "npy", **dict.fromkeys(targets, "npy")}
+    """Return the files that a layer leaves at the end: its somata's, its sites', and one for each matrix."""
+    names = {"somata": "npz", "site": "npy", "site_retro": "npy", **dict.fromkeys(targets, "npy")}
     return {name: records / f"{layer}_{name}.{ending}" for name, ending in names.items()}
 
 
@@ -224,13 +227,17 @@ def _learning(layer: nir.Feedforward, part: LayerProgram, below: Any, stream: _S
         dense.a_out.connect(dendrites[target])
         for fold in one.series.folds:
             getattr(somata, f"{target}_{fold.trace}").connect(getattr(dense, f"s_in_{fold.trace}"))
-    modulator, site = _modulator(part, stream, files["site"])
-    listens = Dense(weights=part.modulator.listens, num_message_bits=_PAYLOAD_BITS, name=f"{name}_listens")
-    somata.coincidence_out.connect(listens.s_in)
-    listens.a_out.connect(modulator.a_in)
-    modulator.s_out.connect(site.a_in)
-    site.gamma_out.connect(somata.gamma_in)
-    return LearningLayer(below, somata, plastic, modulator, site)
+    made: list[Any] = []
+    for gate, given in part.modulators.items():
+        second = gate.removeprefix("gamma")
+        modulator, site = _modulator(part, given, second, stream, files[f"site{second}"])
+        listens = Dense(weights=given.listens, num_message_bits=_PAYLOAD_BITS, name=f"{name}_listens{second}")
+        getattr(somata, f"coincidence{second}_out").connect(listens.s_in)
+        listens.a_out.connect(modulator.a_in)
+        modulator.s_out.connect(site.a_in)
+        site.gamma_out.connect(getattr(somata, f"{gate}_in"))
+        made += [modulator, site]
+    return LearningLayer(below, somata, plastic, *made)
 
 
 def _plastic(one: Connection, w_ff: Array, stream: _Stream, record: Path) -> PlasticDense:
@@ -245,10 +252,12 @@ def _plastic(one: Connection, w_ff: Array, stream: _Stream, record: Path) -> Pla
     )
 
 
-def _modulator(part: LayerProgram, stream: _Stream, record: Path) -> tuple[ModulatorPopulation, ReleaseSite]:
-    given, name = part.modulator, part.soma.name
+def _modulator(
+    part: LayerProgram, given: ModulatorProgram, second: str, stream: _Stream, record: Path
+) -> tuple[ModulatorPopulation, ReleaseSite]:
+    name = f"{part.soma.name}_modulator{second}"
     population = ModulatorPopulation(
-        given.units, given.tonic, given.resolution, given.burst, stream.clock, name=f"{name}_modulator"
+        given.units, given.tonic, given.resolution, given.burst, stream.clock, name=name
     )
     site = ReleaseSite(
         given.units, given.tonic, stream.sign, part.soma.units, stream.clock, record, name=record.stem

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -44,6 +44,7 @@ class Learned:
     units): spikes of the population below. ``count``, ``charge`` (net charge, in spikes), ``apical`` (d) and
     ``retro`` (r) (presentations, units), ``gamma`` (presentations,), and ``total`` (presentations, 2), the
     modulators' spikes at the release, fixation half first. They are all that the count-based rule needs.
+    ``gamma_retro`` and ``total_retro`` are those of the second gate, empty where there is one gate.
     """
 
     before: dict[Target, Array]
@@ -55,6 +56,8 @@ class Learned:
     retro: Array
     gamma: Array
     total: Array
+    gamma_retro: Array = field(default_factory=lambda: np.zeros(0))
+    total_retro: Array = field(default_factory=lambda: np.zeros((0, 2)))
 
 
 def infer(
@@ -132,8 +135,8 @@ def _learned(
                 start / one.scale,
                 result[f"{name}.{one.target}"] / one.scale,
             )
-    kept = ("pre_count", "count", "charge", "apical", "retro", "gamma", "total")
-    return Learned(before, after, *(result[f"{name}.{key}"] for key in kept))
+    kept = [each.name for each in fields(Learned) if f"{name}.{each.name}" in result]
+    return Learned(before, after, **{key: result[f"{name}.{key}"] for key in kept})
 
 
 def learn_fixed(

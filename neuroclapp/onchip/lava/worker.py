@@ -78,7 +78,12 @@ def _learning(job: dict[str, Any], arrays: Arrays, job_folder: Path) -> Arrays:
         files = graph.learned_files(job_folder, name, layer.plastic)
         with np.load(files.pop("somata"), allow_pickle=False) as file:
             left = {key: file[key] for key in file.files}
-        left["total"] = np.load(files.pop("site"), allow_pickle=False)
+        for site, total in (("site", "total"), ("site_retro", "total_retro")):
+            path = files.pop(site)
+            if path.is_file():
+                left[total] = np.load(path, allow_pickle=False)
+        if "total_retro" not in left:
+            left.pop("gamma_retro")
         left |= {target: np.load(path, allow_pickle=False) for target, path in files.items()}
         result |= {f"{name}.{key}": value for key, value in left.items()}
     for name, layer in built.layers.items():

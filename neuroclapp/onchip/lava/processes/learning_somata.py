@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from neuroclapp.onchip.clock import Clock, Window
 from neuroclapp.onchip.lava.processes.counter import Counter
 from neuroclapp.onchip.products import Series
-from neuroclapp.plasticity import Factor
+from neuroclapp.plasticity import GATES, Factor, Gate
 
 _CONNECTED = ("w_ff", "w_pred", "w_retro")
 _TRACES = ("y1", "y2", "y3")
@@ -30,11 +30,13 @@ class LearningSomata(AbstractProcess):
 
     ``apical_in`` and ``retro_in`` take W_pred n and W_retro n, ``gamma_in`` the third factor. The apical
     dendrite holds W_pred c from one presentation through the next. ``s_out`` carries packets and replays,
-    ``coincidence_out`` graded spikes ``apical_j n_j quantum`` for the modulators; the ports ``w_ff_y1`` ...
-    carry traces to the learning connections. ``bias`` (units,) is per step, in thresholds, and follows the
-    rule "bias" if ``series`` has it. After ``presentations`` presentations, ``record`` (an .npz file) holds
-    ``count``, ``charge``, ``apical``, ``retro`` (presentations, units) and ``gamma`` (presentations,), and
-    the bias.
+    ``coincidence_out`` graded spikes ``apical_j n_j quantum`` for the modulators. Where gates are separate,
+    ``coincidence_retro_out`` carries ``retro_j c_j`` in the step before the release, and ``gamma_retro_in``
+    takes the second gate; else these two are not connected. The ports ``w_ff_y1`` ... carry traces to the
+    learning connections. ``bias`` (units,) is per step, in thresholds, and follows the rule "bias" if
+    ``series`` has it. After ``presentations`` presentations, ``record`` (an .npz file) holds ``count``,
+    ``charge``, ``apical``, ``retro`` (presentations, units), ``gamma`` and ``gamma_retro`` (presentations,),
+    and the bias.
     """
 
     def __init__(
@@ -50,11 +52,12 @@ class LearningSomata(AbstractProcess):
     ) -> None:
         values = {"bias": bias, "neurons": neurons, "quantum": quantum, "clock": clock, "series": series}
         super().__init__(**values, presentations=presentations, record=str(record), **options)
-        for name in ("a_in", "apical_in", "retro_in", "gamma_in"):
+        for name in ("a_in", "apical_in", "retro_in", "gamma_in", "gamma_retro_in"):
             setattr(self, name, InPort(shape=bias.shape))
         for name in (
             "s_out",
             "coincidence_out",
+            "coincidence_retro_out",
             *(f"{target}_{y}" for target in _CONNECTED for y in _TRACES),
         ):
             setattr(self, name, OutPort(shape=bias.shape))
@@ -68,8 +71,10 @@ class LearningSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
     apical_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     retro_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     gamma_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    gamma_retro_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     coincidence_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    coincidence_retro_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     w_ff_y1: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     w_ff_y2: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     w_ff_y3: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
@@ -93,16 +98,16 @@ class LearningSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
         self._silence = np.zeros(units)
         self._slope = self._slope_context = self._silence
         self._held = self._next = self._collected = self._silence
-        self._gamma = 0.0
+        self._gates: dict[Gate, float] = dict.fromkeys(GATES, 0.0)
         names = ("count", "charge", "apical", "retro")
         self._kept = {name: np.zeros((proc_params["presentations"], units)) for name in names}
-        self._kept["gamma"] = np.zeros(proc_params["presentations"])
+        self._kept |= {gate: np.zeros(proc_params["presentations"]) for gate in GATES}
         self._record = proc_params["record"]
 
     def run_spk(self) -> None:
         presentation, phase = divmod(self.time_step - 1, self._clock.period)
         basal, apical, retro = self.a_in.recv(), self.apical_in.recv(), self.retro_in.recv()
-        gamma = self.gamma_in.recv()
+        gammas = self.gamma_in.recv(), self.gamma_retro_in.recv()
         if phase == 0:
             self._turn()
             basal = self._silence
@@ -117,8 +122,11 @@ class LearningSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
         else:
             self.s_out.send(self._units.replay(phase))
             self.coincidence_out.send(self._silence)
+        before_release = phase == self._clock.release - 1
+        remembered = self._units.count_context * self._quantum
+        self.coincidence_retro_out.send(self._collected * remembered if before_release else self._silence)
         if phase == self._clock.release:
-            self._gamma = float(gamma[0])
+            self._gates = {gate: float(gamma[0]) for gate, gamma in zip(GATES, gammas, strict=True)}
             self._slope = (self._units.charge > 0).astype(float)
             self._keep(presentation)
         self._show(self._clock.open_window(phase))
@@ -130,7 +138,7 @@ class LearningSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
         self._units.turn()
         self._slope_context = self._slope
         self._held, self._next = self._next, self._silence
-        self._collected, self._gamma = self._silence, 0.0
+        self._collected, self._gates = self._silence, dict.fromkeys(GATES, 0.0)
 
     def _fold(self, target: str, trace: str, window: Window | None) -> NDArray[np.float64]:
         """Return what a trace shows in this window: 0 outside its own."""
@@ -146,7 +154,7 @@ class LearningSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
             Factor("d", "sample"): self._held,
             Factor("r", "sample"): self._collected,
         }
-        return fold.value(factors, {"gamma": self._gamma})
+        return fold.value(factors, self._gates)
 
     def _show(self, window: Window | None) -> None:
         """Send all traces; only connected ports have a receiver."""
@@ -164,9 +172,11 @@ class LearningSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def _keep(self, presentation: int) -> None:
         if presentation < len(self._kept["gamma"]):
-            values = (self._units.count, self._units.charge, self._held, self._collected, self._gamma)
-            for name, value in zip(("count", "charge", "apical", "retro", "gamma"), values, strict=True):
+            values = (self._units.count, self._units.charge, self._held, self._collected)
+            for name, value in zip(("count", "charge", "apical", "retro"), values, strict=True):
                 self._kept[name][presentation] = value
+            for gate, gamma in self._gates.items():
+                self._kept[gate][presentation] = gamma
 
     def _leave(self, presentation: int) -> None:
         if presentation == len(self._kept["gamma"]) - 1:

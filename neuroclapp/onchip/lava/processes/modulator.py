@@ -22,7 +22,7 @@ from neuroclapp.onchip.clock import Clock
 class ModulatorPopulation(AbstractProcess):
     """``units`` fixation and as many saccade units: they integrate silently and fire at the release.
 
-    ``a_in`` (2 * units,) is evidence for the score u, through the coincidence synapses. At the release unit m
+    ``a_in`` (2 * units,) is evidence for a score, through the coincidence synapses. At the release unit m
     of a half sends ``clip(floor(tonic + (m + 1/2) / units + resolution (1 -+ evidence)), 0, burst)``.
     """
 

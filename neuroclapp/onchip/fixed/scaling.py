@@ -67,6 +67,7 @@ def fixed_program(populations: Populations, weights: Weights, chip: Chip, scales
     Raises InputError where it does not fit.
     """
     export.check(populations)
+    export.check_one_gate(populations)
     timing = populations.timing
     below = _units(populations.input, INPUT_THRESHOLD, scales)
     program_input, layers = below, []

@@ -1,9 +1,14 @@
 """Whole runs on a cluster: the bits of a run on this machine, failures by name, only the rest on resuming."""
 
+import numpy as np
 import pytest
+from run import small_speech
+from run.checks import results_of
+from run.test_hearing import EXPERIMENT as SPEECH
 from run.test_run import EXPERIMENT
 from run.test_run import MODEL as SMALL
 from run.test_study import MODEL, STUDY
+from safetensors.numpy import load_file
 
 from neuroclapp.cli import main
 from neuroclapp.run.directory import RunDirectory
@@ -65,6 +70,27 @@ def test_a_run_of_worlds_on_a_cluster_leaves_the_same_bits(tmp_path):
     ours, theirs = map(weights, folders)
     assert len(ours) == 12
     assert ours == theirs
+
+
+def test_systems_on_a_cluster_are_those_of_this_machine(tmp_path):
+    small_speech.write(tmp_path)
+    path = tmp_path / "small.toml"
+    path.write_text(SPEECH.format(folder=tmp_path))
+    found = []
+    for name, place in (("here", []), ("there", ["--workers", "2"])):
+        folder = tmp_path / name / "run"
+        assert main(["run", str(path), "--out", str(folder), *place]) == 0
+        trained = {path.name: load_file(path) for path in (tmp_path / name / "trained").glob(WEIGHTS)}
+        found.append((trained, results_of(folder)["systems"]))
+    (ours, scores), (theirs, other_scores) = found
+    assert len(ours) == 11
+    assert set(ours) == set(theirs)
+    for name, arrays in ours.items():
+        for key, array in arrays.items():
+            if key != "history/cost":
+                assert np.array_equal(array, theirs[name][key]), (name, key)
+    for name, one in scores.items():
+        assert one["test"] == other_scores[name]["test"]
 
 
 def _resolved(path):

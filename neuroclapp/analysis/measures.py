@@ -50,7 +50,8 @@ def figures_of_gates(
 
     ``compared`` holds by gate gamma of spikes and of rates and their scores, (presentations, layers) each.
     ``separate``: which layers have both; their figures are over the pairs of both. Where there are any, the
-    figures of single gates stand beside them; of a layer with one gate, they are all its own.
+    figures of single gates stand beside them; of a layer with one gate, they are all its own. There too is
+    the share of pairs in which the two gates differ, in spikes and in rates.
     """
 
     def figures(sign: Array, columns: Sequence[Array]) -> dict[str, float]:
@@ -71,6 +72,10 @@ def figures_of_gates(
     found: dict[str, Any] = {key: [layer[key] for layer in layers] for key in layers[0]}
     for key in ("gate_agreement", "gate_kappa", "gate_open_fraction", "score_rmse") if any(separate) else ():
         found[f"{key}_by_gate"] = {gate: [one[key] for one in each] for gate, each in by_gate.items()}
+    if any(separate):
+        pair, ((spiking, rate, *_), (spiking_retro, rate_retro, *_)) = sign != 0, compared.values()
+        apart = {"spiking": spiking != spiking_retro, "rate": rate != rate_retro}
+        found["gates_apart"] = {world: np.mean(each[pair], axis=0).tolist() for world, each in apart.items()}
     return found
 
 

@@ -61,7 +61,7 @@ def _accuracy(results: dict[str, Any]) -> str:
     return table(header, rows, escaped=True)
 
 
-_NAMES = {**TARGETS, **GATES}
+_NAMES = {**TARGETS, **GATES, "spiking": "in spikes", "rate": "in rates"}
 _FIGURES = {
     "accumulated_cosine": "accumulated cosine on shared weights",
     "norm_ratio": "norm ratio",
@@ -72,6 +72,7 @@ _FIGURES = {
     "gate_open_fraction": "gate open",
     "gate_agreement_by_gate": "gate agreement",
     "gate_open_fraction_by_gate": "gate open",
+    "gates_apart": "pairs in which the two gates differ",
     "score_rmse": "score, RMSE",
     "score_rmse_by_gate": "score, RMSE",
     "score_correlation_fixations": "score, correlation within fixations",

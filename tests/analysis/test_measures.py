@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
-from neuroclapp.analysis.measures import cosine, gate_figures, kappa, summarise, total_change_cosine
+from neuroclapp.analysis.measures import (
+    cosine,
+    figures_of_gates,
+    gate_figures,
+    kappa,
+    summarise,
+    total_change_cosine,
+)
 from neuroclapp.weights import Weights
 
 
@@ -50,3 +57,23 @@ def test_total_change_is_measured_from_the_start():
     a, b = Weights({"w": np.array([2.0, 1.0])}), Weights({"w": np.array([1.0, 3.0])})
     assert total_change_cosine(a, b, start, ["w"]) == [0.0]
     assert total_change_cosine(a, a, start, ["w"]) == [1.0]
+
+
+def test_two_gates_are_counted_over_the_pairs_of_both():
+    """Four pairs after a first presentation without one; the second layer has one gate."""
+    sign = np.array([0.0, 1.0, -1.0, 1.0, -1.0])
+    first, second = np.zeros((5, 2)), np.zeros((5, 2))
+    first[:, 0], second[:, 0] = [0, 1, -1, 1, 0], [0, 1, 0, 0, -1]
+    first[:, 1] = second[:, 1] = [0, 1, 0, 1, 0]
+    rate, rate_retro = first.copy(), second.copy()
+    rate[1, 0] = rate_retro[4, 0] = rate_retro[1, 0] = 0  # 3 of 4 pairs agree, and 2 of 4
+    score = np.zeros((5, 2))
+    compared = {"gamma": [first, rate, score, score], "gamma_retro": [second, rate_retro, score, score + 0.5]}
+    found = figures_of_gates(sign, compared, [True, False])
+    assert found["gate_agreement"] == [5 / 8, 1.0]
+    assert found["gate_agreement_by_gate"] == {"gamma": [3 / 4, 1.0], "gamma_retro": [2 / 4, 1.0]}
+    assert found["gate_open_fraction"] == [5 / 8, 2 / 4]
+    assert found["gates_apart"] == {"spiking": [3 / 4, 0.0], "rate": [2 / 4, 0.0]}
+    assert found["score_rmse"] == [pytest.approx(np.sqrt(0.125)), 0.0]
+    alone = figures_of_gates(sign, {"gamma": compared["gamma"]}, [False, False])
+    assert set(alone) == set(gate_figures(sign, first[:, 0], first[:, 0], sign, sign))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from neuroclapp.errors import InputError
 from neuroclapp.network import Layer, Network, Prediction
 from neuroclapp.onchip.chip import load_chip
 from neuroclapp.onchip.fixed.machine import Machine
@@ -19,8 +20,8 @@ CARRY = Scheme()
 PARTS = ("w_ff", "w_pred", "w_retro")
 
 
-def small(feedback="split"):
-    layers = tuple(Layer(name, 4, bias=False) for name in NAMES)
+def small(feedback="split", bias=False):
+    layers = tuple(Layer(name, 4, bias=bias) for name in NAMES)
     network = Network("small", (6,), layers, prediction=Prediction(feedback))
     spiking = Spiking(
         timing=Timing(duration=0.08, flush=0.04, dt=0.005),
@@ -33,7 +34,8 @@ def small(feedback="split"):
 
 
 def scales(scheme=CARRY, carry=16, product=-3):
-    matrices = {f"{name}.{part}": MatrixScale(8, carry, product) for name in NAMES for part in PARTS}
+    parts = (*PARTS, "bias")
+    matrices = {f"{name}.{part}": MatrixScale(8, carry, product) for name in NAMES for part in parts}
     return Scales(matrices, {"input": 4, "a": 3, "b": 3}, scheme)
 
 
@@ -41,6 +43,8 @@ def drawn(seed, network, populations_, presentations):
     """Weights of even steps of 2^-8, and a stream whose activities are whole steps of an input's charge."""
     draw = np.random.default_rng(seed)
     shapes = {"a.w_ff": (4, 6), "b.w_ff": (4, 4), **{f"{n}.{p}": (4, 4) for n in NAMES for p in PARTS[1:]}}
+    if network.layers[0].bias:
+        shapes |= {"a.bias": (4,), "b.bias": (4,)}
     weights = Weights({name: 2 * draw.integers(-100, 101, shape) / 256 for name, shape in shapes.items()})
     step = populations_.input.quantum * populations_.timing.steps_on / 4096
     inputs = draw.integers(0, 4096 * 24, (presentations, 6)) * step
@@ -68,6 +72,31 @@ def test_counts_charges_and_dendrites_are_those_of_the_engine(seed):
     assert sum(record.count.sum() for record in engine.record.layers) > 100
 
 
+def test_a_bias_brings_in_a_presentation_what_it_is_worth():
+    network, mapped = small(bias=True)
+    weights, stream = drawn(9, network, mapped, 12)
+    engine = Engine(mapped).run(stream, weights, learn=False)
+    machine = Machine([fixed_program(mapped, weights, load_chip("loihi2"), scales())])
+    for layer in machine.program.layers:  # 16 steps with input, of 1/512 and of 1/256 a spike
+        assert (layer.axon.activity, layer.axon.replay) == (1.0, 32)
+    assert [layer.axon.payload for layer in machine.program.layers] == [32, 16]
+    for name in ("a.bias", "b.bias"):
+        assert np.array_equal(machine.rates()[name][0], weights[name])
+    together = machine.infer(stream.inputs)
+    alike = 0
+    for n in range(len(stream)):
+        seen = machine.present(stream.inputs[n : n + 1], stream.sign[n : n + 1], learn=False)
+        for index, (layer, record) in enumerate(zip(seen.layers, engine.record.layers, strict=True)):
+            threshold = machine.program.layers[index].soma.threshold
+            assert np.array_equal(together[index].count[n], layer.count[0])
+            alike += int((layer.count[0] == record.count[n]).sum())
+            if index == 0:  # above, counts differ where a bias that comes a step later let a spike out
+                assert np.allclose(layer.charge[0] / threshold, record.charge[n], rtol=0, atol=1e-9)
+    assert alike > 0.8 * 2 * 12 * 4
+    without = Engine(mapped).run(stream, {**weights, "a.bias": np.zeros(4)}, learn=False)
+    assert (without.record.layers[0].count != engine.record.layers[0].count).mean() > 0.5
+
+
 def test_samples_shown_at_once_answer_as_one_by_one():
     network, mapped = small()
     weights, stream = drawn(5, network, mapped, 9)
@@ -88,13 +117,14 @@ def shown_by(fold, gamma, value, rest):
 
 
 def test_what_is_carried_and_what_is_in_the_tag_are_the_sum_of_all_products():
-    """W and W_pred of the first layer, neuron by neuron, from counts and the equations."""
-    network, mapped = small()
+    """W, bias and W_pred of the first layer, neuron by neuron, from counts and the equations."""
+    network, mapped = small(bias=True)
     weights, stream = drawn(1, network, mapped, 60)
     machine = Machine([fixed_program(mapped, weights, load_chip("loihi2"), scales())])
-    w_ff, w_pred, _ = machine.program.layers[0].connections
+    w_ff, _, w_pred, _ = machine.program.layers[0].connections
     expected = {
-        name: machine.weights[name][0] * 16 + machine.tags[name][0] for name in ("a.w_ff", "a.w_pred")
+        name: machine.weights[name][0] * 16 + machine.tags[name][0]
+        for name in ("a.w_ff", "a.bias", "a.w_pred")
     }
     rest, context, carried = {}, None, 0
     for n in range(len(stream)):
@@ -119,6 +149,8 @@ def test_what_is_carried_and_what_is_in_the_tag_are_the_sum_of_all_products():
                     if shows[0, j]:
                         y, rest[number, j] = shown_by(fold, gamma, int(value[0, j]), rest.get((number, j), 0))
                         expected[name][j] += 2 * x1[0] * y
+                        if name == "a.w_ff":  # an input of 1: 512 spikes, replayed in steps of 2^4
+                            expected["a.bias"][j] += 2 * 32 * y
         carried += sum(int((machine.weights[name][0] != before[name]).sum()) for name in expected)
         context = seen.input_count, now
     assert not any(machine.saturated.values())
@@ -126,6 +158,48 @@ def test_what_is_carried_and_what_is_in_the_tag_are_the_sum_of_all_products():
         assert np.array_equal(machine.weights[name][0] * 16 + machine.tags[name][0], total), name
         assert np.abs(machine.tags[name][0]).max() <= 60
     assert carried > 100
+
+
+@pytest.mark.parametrize("accumulate", ["carry", "batch"])
+def test_a_bias_learns_as_the_rate_rule_says(accumulate):
+    """Eqs. 13 and 14 for a constant input of 1, from weights and inputs alone."""
+    network, mapped = small(bias=True)
+    weights, stream = drawn(11, network, mapped, 600)
+    weights = Weights({**weights, "a.bias": np.array([0.25, -0.25, 0.125, 0.0])})
+    scheme = Scheme(accumulate, every=8)
+    chosen = scales(scheme)
+    chosen.matrices["a.bias"] = MatrixScale(9, 16)  # half an activity of 1, in the steps of w_ff
+    machine = Machine([fixed_program(mapped, weights, load_chip("loihi2"), chosen)])
+    (axon,) = {machine.program.layers[0].axon}
+    assert abs(axon.activity * axon.replay * 2**4 / 512 - 1) < 0.02
+    expected, before, start = np.zeros(4), None, machine.rates()["a.bias"][0]
+    for n in range(len(stream)):
+        rates = {name: array[0] for name, array in machine.rates().items()}
+        a = rates["a.w_ff"] @ stream.inputs[n] + rates["a.bias"]
+        z = np.maximum(a, 0)
+        if before is not None:
+            d, r = before[2], rates["a.w_retro"] @ z
+            gamma = stream.sign[n] * (stream.sign[n] * (z @ d) < 1)
+            expected += 0.05 / 2 * gamma * (d * (a > 0) + r * (before[0] > 0))
+        machine.present(stream.inputs[n : n + 1], stream.sign[n : n + 1])
+        before = a, z, rates["a.w_pred"] @ z
+    left = machine.tags["a.bias"][0, :, 0] * 2.0**-8 / 16 * axon.activity
+    found = machine.rates()["a.bias"][0] + left - start
+    cosine = found @ expected / np.sqrt((found @ found) * (expected @ expected))
+    assert np.abs(expected).max() > 0.05
+    assert cosine > (0.995 if accumulate == "carry" else 0.9)
+    if accumulate == "carry":
+        assert np.abs(found - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_a_bias_that_cannot_learn_as_fast_as_w_is_refused():
+    network, mapped = small(bias=True)
+    weights, _ = drawn(11, network, mapped, 2)
+    chosen = scales(carry=128)
+    chosen.replay["input"] = 8  # an input of 1 is replayed as 2, with tags 128 times as fine
+    chosen.matrices["a.bias"] = MatrixScale(8, 1)
+    with pytest.raises(InputError, match=r"a\.bias, x1 = 0\.\d+: .* larger carry for the bias"):
+        fixed_program(mapped, weights, load_chip("loihi2"), chosen)
 
 
 def test_a_simulation_goes_on_from_its_arrays_to_the_same_bits():

@@ -26,15 +26,16 @@ SCHEMES = {
 
 
 @pytest.mark.parametrize(
-    ("scheme", "feedback"),
+    ("scheme", "feedback", "bias"),
     [
-        ("carry", "split"),
-        pytest.param("batch", "split", marks=pytest.mark.slow),
-        pytest.param("weight", "symmetric", marks=pytest.mark.slow),
+        ("carry", "split", True),
+        pytest.param("carry", "blocked", False, marks=pytest.mark.slow),
+        pytest.param("batch", "split", False, marks=pytest.mark.slow),
+        pytest.param("weight", "symmetric", True, marks=pytest.mark.slow),
     ],
 )
-def test_lava_learns_the_same_bits(scheme, feedback, tmp_path):
-    network, mapped = small(feedback)
+def test_lava_learns_the_same_bits(scheme, feedback, bias, tmp_path):
+    network, mapped = small(feedback, bias)
     weights, stream = drawn(7, network, mapped, 20)
     program = fixed_program(mapped, weights, load_chip("loihi2"), scales(SCHEMES[scheme]))
     file.write(program, tmp_path)
@@ -51,19 +52,20 @@ def test_lava_learns_the_same_bits(scheme, feedback, tmp_path):
     for name in machine.weights:
         assert np.array_equal(found[f"{name}/weights"], machine.weights[name][0]), name
         assert np.array_equal(found[f"{name}/tags"], machine.tags[name][0]), name
+    assert not bias or {"a.bias", "b.bias"} <= set(machine.weights)
     first = program.layers[0].connections[0]
     assert (found["a.w_ff/weights"] != first.weights).any() or (found["a.w_ff/tags"] != first.tags).any()
 
 
 def test_a_program_reads_back_as_it_was_written(tmp_path):
-    network, mapped = small()
+    network, mapped = small(bias=True)
     weights, _ = drawn(8, network, mapped, 2)
     program = fixed_program(mapped, weights, load_chip("loihi2"), scales())
     file.write(program, tmp_path)
     again = file.read(tmp_path)
     assert (again.chip, again.clock, again.input) == (program.chip, program.clock, program.input)
     for one, other in zip(again.layers, program.layers, strict=True):
-        assert one.soma == other.soma
+        assert (one.soma, one.axon) == (other.soma, other.axon)
         assert all(
             np.array_equal(a, b)
             for a, b in zip(vars(one.modulator).values(), vars(other.modulator).values(), strict=True)

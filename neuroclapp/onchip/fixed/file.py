@@ -15,6 +15,7 @@ from .. import series
 from ..checked import Table
 from ..clock import WINDOWS, Clock
 from .program import (
+    FixedAxon,
     FixedConnection,
     FixedFold,
     FixedLayer,
@@ -26,7 +27,7 @@ from .program import (
 
 FILE = "fixed.json"
 FORMAT, VERSION = "neuroclapp-fixed-point", 1
-_TARGETS = ("w_ff", "w_pred", "w_retro")
+_TARGETS = ("w_ff", "bias", "w_pred", "w_retro")
 _FACTORS = [Factor(symbol, time) for symbol in ("z", "rho", "d", "r") for time in WINDOWS]  # type: ignore[arg-type]
 _POST = {f"{factor.symbol}({factor.time})": factor for factor in _FACTORS}
 
@@ -78,7 +79,9 @@ def _layer(layer: FixedLayer) -> dict[str, Any]:
         key: value.tolist() if isinstance(value, np.ndarray) else value
         for key, value in vars(layer.modulator).items()
     }
+    axon = {} if layer.axon is None else {"axon": vars(layer.axon)}
     return {
+        **axon,
         "soma": vars(layer.soma),
         "connections": [_connection(one) for one in layer.connections],
         "modulator": modulator,
@@ -119,6 +122,7 @@ def _read_layer(table: Table, below: FixedUnits, path: Path) -> FixedLayer:
     targets = [one.target for one in connections]
     if len(set(targets)) < len(targets) or not {"w_ff", "w_pred"} <= set(targets):
         raise table.refuse("connections", "need w_ff and w_pred, and each target once")
+    axon = _read_axon(table.table("axon")) if "bias" in targets else None
     part = table.table("modulator")
     rest = part.get("rest")
     modulators = len(rest) if isinstance(rest, list) else 0
@@ -134,12 +138,20 @@ def _read_layer(table: Table, below: FixedUnits, path: Path) -> FixedLayer:
     )
     part.done()
     table.done()
-    return FixedLayer(soma, connections, modulator)
+    return FixedLayer(soma, connections, modulator, axon)
+
+
+def _read_axon(table: Table) -> FixedAxon:
+    axon = FixedAxon(
+        table.integer("payload", 1), table.integer("replay", 1), table.number("activity", 0, above=True)
+    )
+    table.done()
+    return axon
 
 
 def _read_connection(table: Table, soma: FixedUnits, below: FixedUnits, path: Path) -> FixedConnection:
     target = table.only("target", *_TARGETS)
-    shape = (soma.units, below.units if target == "w_ff" else soma.units)
+    shape = (soma.units, {"w_ff": below.units, "bias": 1}.get(target, soma.units))
     tagged = table.get("dt") != ""
     connection = FixedConnection(
         target,

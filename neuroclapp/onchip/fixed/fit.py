@@ -6,6 +6,9 @@ For each matrix, with w, x, y and x y the quantiles (99.9 %) of what float runs 
     replay     the finest with   x in at most `LEVELS` levels of x1 (``carry``), or in all that a trace has
     carry      the finest tag of which a whole range is not less than x y, and whose y fits a trace
     product    of ``weight`` and ``batch``: the finest e with which y fits a trace
+
+A bias is the synapse of an axon that is always on, and the neuron shows it the y of ``w_ff``: its carry is
+the finest tag of which a whole range is not less than its largest change.
 """
 
 from __future__ import annotations
@@ -66,13 +69,19 @@ def fitted(populations: Populations, wide: Ranges, scheme: Scheme, words: Words 
         name: max(0, int(np.ceil(np.log2(wide.activity[name] / (unit.quantum * levels)))))
         for name, unit in units.items()
     }
-    matrices = {}
+    matrices: dict[str, MatrixScale] = {}
     below = [populations.input.name, *(layer.name for layer in populations.layers)]
     sources = dict(zip(below[1:], below, strict=False))
     for name, widest in wide.weight.items():
         layer, target = name.split(".")
         source = sources[layer] if target == "w_ff" else layer
         exponent = int(np.floor(np.log2(2.0**words.weight / widest)))
+        if target == "bias":
+            room = 2.0**words.tag / (wide.change[name] * 2.0**exponent)
+            carry = 2 ** int(np.clip(np.floor(np.log2(room)), 1, words.tag - 2))
+            carry = 1 if scheme.accumulate == "weight" else carry
+            matrices[name] = MatrixScale(exponent, carry, matrices[f"{layer}.w_ff"].product)
+            continue
         pre = units[source].quantum * 2.0 ** replay[source]
         carry = 1
         if scheme.accumulate != "weight":
@@ -109,7 +118,7 @@ def _layer(
 ) -> Array:
     """Add a layer's ranges to ``wide``; return its activity (presentations, units)."""
     name = layer.name
-    a = x @ weights[f"{name}.w_ff"].T
+    a = x @ weights[f"{name}.w_ff"].T + weights.get(f"{name}.bias", np.zeros(1))
     z = np.maximum(a, 0.0)
     w_pred = weights[f"{name}.w_pred"]
     w_retro = weights.get(f"{name}.w_retro", w_pred.T)
@@ -127,9 +136,9 @@ def _layer(
     }
     chosen = np.flatnonzero(gamma)[-LOOKED_AT:]
     for rule in rate_rules(populations.plasticity):
-        if rule.target == "bias":
+        if rule.target == "bias" and not layer.bias:
             continue
-        eta = layer.eta if rule.target == "w_ff" else layer.eta_pred
+        eta = layer.eta if rule.target in ("w_ff", "bias") else layer.eta_pred
         posts, changes = [], []
         for product in rule.products:
             post = (
@@ -138,7 +147,9 @@ def _layer(
                 * eta
             )
             posts.append(post)
-            changes.append(post[:, :, None] * values[product.pre[0]][chosen][:, None])
+            changes.append(
+                post[:, :, None] * values[product.pre[0]][chosen][:, None] if product.pre else post
+            )
         full = f"{name}.{rule.target}"
         wide.weight[full] = _quantile(w_retro if rule.target == "w_retro" else weights[full])
         wide.post[full] = max(map(_quantile, posts))

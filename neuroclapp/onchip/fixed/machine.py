@@ -107,10 +107,10 @@ class Machine:
         self.saturated = dict.fromkeys(self.weights, 0)
 
     def rates(self) -> dict[str, Array]:
-        """Return the weights (networks, post, pre) in rate units, as the dendrites see them."""
+        """Return the weights (networks, post, pre) in rate units, as dendrites see them, and biases."""
         return {
-            f"{layer.soma.name}.{one.target}": np.multiply(
-                self.weights[f"{layer.soma.name}.{one.target}"], one.step, dtype=np.float64
+            f"{layer.soma.name}.{one.target}": layer.rates(
+                one, self.weights[f"{layer.soma.name}.{one.target}"]
             )
             for layer in self.program.layers
             for one in layer.connections
@@ -124,7 +124,7 @@ class Machine:
         layers, gammas, totals = [], [], []
         for number, layer in enumerate(program.layers):
             name = layer.soma.name
-            packets, v = respond(layer.soma, self._heard(f"{name}.w_ff", packets), clock.silent)
+            packets, v = respond(layer.soma, self._heard(layer, packets), clock.silent)
             count = packets.sum(1)
             net = count * layer.soma.threshold + v - layer.soma.threshold // 2
             now = LayerNow(
@@ -152,8 +152,8 @@ class Machine:
             raise ValueError(f"one network infers at a time, not {self.networks}")
         packets, found = input_packets(self.program.input, inputs, self.program.clock), []
         for layer in self.program.layers:
-            name, soma = layer.soma.name, layer.soma
-            packets, v = respond(soma, self._heard(f"{name}.w_ff", packets), self.program.clock.silent)
+            soma = layer.soma
+            packets, v = respond(soma, self._heard(layer, packets), self.program.clock.silent)
             count = packets.sum(1)
             nothing = np.zeros_like(count)
             net = count * soma.threshold + v - soma.threshold // 2
@@ -188,10 +188,15 @@ class Machine:
         self._epochs = np.random.default_rng(LAVA_SEED)
         self._epochs.random(1 + self.presentation * self._epochs_of_one)
 
-    def _heard(self, name: str, packets: Integers) -> Integers:
+    def _heard(self, layer: FixedLayer, packets: Integers) -> Integers:
         """Return the charge of each step (networks, steps, units): what was sent in the step before."""
-        weights = self.weights[name].astype(np.float64)  # products of such integers are exact in float64
+        name = layer.soma.name
+        weights = self.weights[f"{name}.w_ff"].astype(np.float64)  # such integers are exact in float64
         charge = np.matmul(packets[:, :-1].astype(np.float64), weights.swapaxes(-1, -2))
+        if layer.axon is not None:
+            charge[:, : self.program.clock.steps_on] += (
+                layer.axon.payload * self.weights[f"{name}.bias"][:, None, :, 0]
+            )
         return np.concatenate([np.zeros_like(charge[:, :1]), charge], 1).astype(np.int64)
 
     def _collected(self, name: str, count: Integers) -> Integers:
@@ -222,8 +227,12 @@ class Machine:
                 moves = one.every > 0 and (self.presentation + 1) % one.every == 0
                 chosen = np.arange(self.networks) if moves else np.flatnonzero(gamma)
                 if len(chosen):
-                    units, counts = (source, pre) if one.target == "w_ff" else (layer.soma, own)
-                    replays = {w: replayed(units, counts[w][chosen], self.words) for w in WINDOWS}
+                    replays = {w: np.zeros((len(chosen), 1), np.int64) for w in WINDOWS}
+                    if one.target == "bias" and layer.axon is not None:
+                        replays = {w: each + layer.axon.replay for w, each in replays.items()}
+                    else:
+                        units, counts = (source, pre) if one.target == "w_ff" else (layer.soma, own)
+                        replays = {w: replayed(units, counts[w][chosen], self.words) for w in WINDOWS}
                     here = {factor: array[chosen] for factor, array in present.items()}
                     self._change(name, one, chosen, replays, here, gamma[chosen], random, moves)
             pre, source = own, layer.soma

@@ -15,11 +15,17 @@ replays ``x1 = (count + 2^(replay - 1)) >> replay``, and the postsynaptic neuron
 q is the product of the neuron's own integers: d (what W_pred c brought to the apical dendrite, in weight
 steps times spikes), r, a count, rho'. The rest of a rounding is kept for the next fold, so that rounding
 loses nothing.
+
+A bias is the synapse of an axon that is always on. A chip's own bias, a constant current, is set and not
+learned; a synapse has the tag and the traces of all others, and the neuron's y1 of ``w_ff`` does for both. So
+the bias is one more input: its axon sends ``payload`` spikes in each step with input, which arrive one step
+later as those of all units do, and replays a constant x1 in both windows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +93,18 @@ class FixedConnection:
 
 
 @dataclass(frozen=True)
+class FixedAxon:
+    """The axon that is always on: ``payload`` spikes in a step with input, ``replay`` = x1 in both windows.
+
+    ``activity`` is what it sends in a presentation, in rate units: a bias is ``activity`` times its weight.
+    """
+
+    payload: int
+    replay: int
+    activity: float
+
+
+@dataclass(frozen=True)
 class FixedModulator:
     """The modulators in integers: unit m of a half fires, at the release,
 
@@ -112,15 +130,26 @@ FRACTION = 10
 
 @dataclass(frozen=True)
 class FixedLayer:
-    """A layer: its somata, its plastic connections and its modulator."""
+    """A layer: its somata, its plastic connections and its modulator.
+
+    ``axon``: where a connection's target is "bias"; its weights and tags are (units, 1), its folds those of
+    ``w_ff``, whose y1 it sees.
+    """
 
     soma: FixedUnits
     connections: tuple[FixedConnection, ...]
     modulator: FixedModulator
+    axon: FixedAxon | None = None
 
     def connection(self, target: Target) -> FixedConnection | None:
         """Return the plastic connection with this target, None where there is none."""
         return next((one for one in self.connections if one.target == target), None)
+
+    def rates(self, one: FixedConnection, weights: NDArray[Any]) -> NDArray[np.float64]:
+        """Return weights (..., units, pre) in rate units; those of a bias as (..., units)."""
+        if one.target == "bias" and self.axon is not None:
+            return np.multiply(weights[..., 0], one.step * self.axon.activity, dtype=np.float64)
+        return np.multiply(weights, one.step, dtype=np.float64)
 
 
 @dataclass(frozen=True)

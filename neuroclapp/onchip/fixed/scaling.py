@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ...plasticity import Factor, Rule
 from ...plasticity import Product as RateProduct
-from ...spiking.populations import LayerPopulations, Population, Populations
+from ...spiking.populations import LayerPopulations, Population, Populations, Timing
 from ...weights import Weights
 from .. import export
 from ..chip import Chip
@@ -21,6 +21,7 @@ from ..products import rules as rate_rules
 from .program import (
     FRACTION,
     INPUT_THRESHOLD,
+    FixedAxon,
     FixedConnection,
     FixedFold,
     FixedLayer,
@@ -43,7 +44,8 @@ EVIDENCE_BITS, LARGEST_SCORE = 24, 16.0
 class MatrixScale:
     """The scale of one matrix.
 
-    The weight's step is 2^-exponent, the tag's 1 / carry of it; ``product`` is the exponent in its rule.
+    The weight's step is 2^-exponent, the tag's 1 / carry of it; ``product`` is the exponent in its rule. A
+    bias has the rule of ``w_ff``; its step is about 2^-exponent, see `always_on`.
     """
 
     exponent: int
@@ -72,10 +74,6 @@ def fixed_program(populations: Populations, weights: Weights, chip: Chip, scales
     below = _units(populations.input, INPUT_THRESHOLD, scales)
     program_input, layers = below, []
     for layer in populations.layers:
-        if layer.bias:
-            raise InputError(
-                "fixed point", f"layers.{layer.name}.bias", True, "biases learn in floating point only"
-            )
         one = _layer(layer, below, populations, weights, scales)
         layers.append(one)
         below = one.soma
@@ -95,11 +93,14 @@ def _layer(
         )
     soma = _units(own, threshold, scales)
     connections = []
+    axon = always_on(scales, name, below.quantum, below.replay, populations.timing) if layer.bias else None
     for rule in rate_rules(populations.plasticity):
         if rule.target != "bias":
             connections.append(_connection(rule, layer, soma, below, weights, scales))
+        elif axon is not None:
+            connections.append(_bias(connections[0], axon, name, weights, scales))
     exponent = scales.matrices[f"{name}.w_pred"].exponent
-    return FixedLayer(soma, tuple(connections), _modulator(layer, exponent))
+    return FixedLayer(soma, tuple(connections), _modulator(layer, exponent), axon)
 
 
 def _connection(
@@ -117,6 +118,43 @@ def _connection(
     start, tags = _start(_array(weights, name), step, scale.carry, scheme, words)
     every = scheme.every if scheme.accumulate == "batch" else 0
     return FixedConnection(rule.target, scale.exponent, scale.carry, dw, dt, folds, start, tags, every)
+
+
+def always_on(scales: Scales, layer: str, quantum: float, replay: int, timing: Timing) -> FixedAxon:
+    """Return the axon of a layer's bias, for a population below with this quantum and replay.
+
+    The neuron shows one y1 for ``w_ff`` and bias, so that the bias learns at its rate where
+
+        x1 = (tag steps of the bias / those of w_ff) / (activity quantum 2^replay),
+
+    with activity = payload steps_on quantum. Of payloads that give from 1 to 2 times the activity that the
+    bias's own exponent asks for, the one is taken with which x1 is nearest to an integer. Raises InputError
+    where x1 would be less than 1.
+    """
+    w_ff, bias = scales.matrices[f"{layer}.w_ff"], scales.matrices[f"{layer}.bias"]
+    packet, most = timing.steps_on * quantum, 2**scales.words.trace - 1
+    wanted = bias.carry / w_ff.carry / (packet * quantum * 2.0**replay)  # x1 times payload
+    if wanted < 1:
+        allowed = "at least 1, to learn as w_ff does; take a larger carry for the bias"
+        raise InputError("fixed point", f"{layer}.bias, x1", round(wanted, 3), allowed)
+    # The bias arrives in steps of w_ff's weights; how wide it is, the payload decides.
+    first = round(2.0 ** (w_ff.exponent - bias.exponent) / packet)
+    first = max(int(np.ceil(wanted / most)), min(first, int(wanted)), 1)
+    payloads = range(first, min(2 * first, max(first, int(wanted))) + 1)
+    payload = min(payloads, key=lambda n: abs(np.log(wanted / n / max(1, round(wanted / n)))))
+    return FixedAxon(payload, max(1, round(wanted / payload)), payload * packet)
+
+
+def _bias(
+    w_ff: FixedConnection, axon: FixedAxon, layer: str, weights: Weights, scales: Scales
+) -> FixedConnection:
+    """Return the bias: a synapse of the axon that is always on, under the rule of ``w_ff``."""
+    name = f"{layer}.bias"
+    scale, scheme, words = scales.matrices[name], scales.scheme, scales.words
+    dw, dt = rules(scheme, scales.matrices[f"{layer}.w_ff"].product, scale.carry, words)
+    step = w_ff.step * axon.activity
+    start, tags = _start(_array(weights, name)[:, None], step, scale.carry, scheme, words)
+    return replace(w_ff, target="bias", carry=scale.carry, dw=dw, dt=dt, weights=start, tags=tags)
 
 
 def _array(weights: Weights, name: str) -> Array:

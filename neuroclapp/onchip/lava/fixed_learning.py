@@ -18,8 +18,15 @@ from numpy.typing import NDArray
 from .. import series
 from ..clock import Clock
 from ..fixed.machine import input_charge
-from ..fixed.program import FixedConnection, FixedProgram
-from .processes.fixed_learning import FixedInput, FixedModulator, FixedPlastic, FixedSite, FixedSomata
+from ..fixed.program import FixedConnection, FixedLayer, FixedProgram
+from .processes.fixed_learning import (
+    FixedAlways,
+    FixedInput,
+    FixedModulator,
+    FixedPlastic,
+    FixedSite,
+    FixedSomata,
+)
 
 #: Any positive value makes a Dense take payloads instead of single spikes.
 _PAYLOAD_BITS = 24
@@ -43,14 +50,16 @@ def build(
         files[name] = folder / f"{name}.npz"
         somata = FixedSomata(layer, clock, count, files[name], name=name)
         dendrites = {"w_ff": somata.a_in, "w_pred": somata.apical_in, "w_retro": somata.retro_in}
+        dendrites["bias"] = somata.a_in
         for one in layer.connections:
             full = f"{name}.{one.target}"
             files[full] = folder / f"{full}.npz"
             dense = _plastic(one, clock, count * clock.period, files[full], full)
-            (below if one.target == "w_ff" else somata).s_out.connect(dense.s_in)
+            _source(one, layer, below, somata, clock).s_out.connect(dense.s_in)
             dense.a_out.connect(dendrites[one.target])
             for trace in ("y1", "y3"):
-                getattr(somata, f"{one.target}_{trace}").connect(getattr(dense, f"s_in_{trace}"))
+                shows = "w_ff" if one.target == "bias" else one.target
+                getattr(somata, f"{shows}_{trace}").connect(getattr(dense, f"s_in_{trace}"))
         modulator = FixedModulator(layer, clock, name=f"{name}_modulator")
         site = FixedSite(layer, sign, clock, name=f"{name}_site")
         listens = Dense(
@@ -66,6 +75,13 @@ def build(
         site.gamma_out.connect(somata.gamma_in)
         below = somata
     return source, files
+
+
+def _source(one: FixedConnection, layer: FixedLayer, below: Any, somata: Any, clock: Clock) -> Any:
+    """Return the process whose spikes a connection gets."""
+    if one.target == "bias" and layer.axon is not None:
+        return FixedAlways(layer.axon, clock, name=f"{layer.soma.name}_always")
+    return below if one.target == "w_ff" else somata
 
 
 def _plastic(one: FixedConnection, clock: Clock, steps: int, record: Path, name: str) -> FixedPlastic:

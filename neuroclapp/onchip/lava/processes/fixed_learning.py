@@ -23,7 +23,7 @@ from lava.proc.dense.process import LearningDense
 from numpy.typing import NDArray
 
 from neuroclapp.onchip.clock import Clock, Window
-from neuroclapp.onchip.fixed.program import FRACTION, FixedConnection, FixedLayer, FixedUnits
+from neuroclapp.onchip.fixed.program import FRACTION, FixedAxon, FixedConnection, FixedLayer, FixedUnits
 from neuroclapp.onchip.integer import INPUT_THRESHOLD, IntegerSomata
 from neuroclapp.plasticity import Factor
 
@@ -73,6 +73,33 @@ class FixedInputModel(PyLoihiProcessModel):  # type: ignore[misc]
         on = phase < self._clock.steps_on
         charge = self._charge[presentation % len(self._charge)] if on else 0
         self.s_out.send(self._units.step(charge, phase))
+
+
+class FixedAlways(AbstractProcess):
+    """The axon that is always on, whose synapses are a layer's biases."""
+
+    def __init__(self, axon: FixedAxon, clock: Clock, **options: Any) -> None:
+        super().__init__(axon=axon, clock=clock, **options)
+        self.s_out = OutPort(shape=(1,))
+
+
+@implements(proc=FixedAlways, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class FixedAlwaysModel(PyLoihiProcessModel):  # type: ignore[misc]
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._axon, self._clock = proc_params["axon"], proc_params["clock"]
+
+    def run_spk(self) -> None:
+        phase = (self.time_step - 1) % self._clock.period
+        window = self._clock.open_window(phase)
+        sent = self._axon.payload if phase < self._clock.steps_on else 0
+        if window is not None and phase == self._clock.window(window)[0]:
+            sent = 2 * self._axon.replay
+        self.s_out.send(np.array([sent]))
 
 
 class FixedSomata(AbstractProcess):
@@ -174,6 +201,8 @@ class FixedSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
     def _folds(self, window: Window, presentation: int) -> dict[str, Integers]:
         shown: dict[str, Integers] = {}
         for one in self._connections:
+            if one.target == "bias":  # it sees the y1 and y3 of w_ff
+                continue
             for number, fold in enumerate(one.folds):
                 if fold.window == window and self._gamma:
                     shown[f"{one.target}_y1"] = _MIDDLE + self._fold(one, number)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from .document import Shown, cost_and_versions, document, pictures, table
 from .style import figure, label
@@ -107,10 +108,12 @@ def follow(results: dict[str, Any]) -> Figure:
                 axis.plot(at, each[name]["mean"], "o-", label=f"K = {neurons}", **look)
             label(axis, "", said, one["title"])
         mine[1].set_yscale("log")
+        mine[1].yaxis.set_minor_formatter(NullFormatter())
         beside = str(results["others_neurons"])
         compared = {n: v for n, v in one["variants"].items() if not n.isdigit() or n == beside}
+        mine[2].set_visible(len(compared) > 1)  # of one system alone
         for place, (name, each) in enumerate(compared.items()):
-            look = {"color": _COLOURS[-1 - place % len(_COLOURS)], "ms": 3, "lw": 1}
+            look = {"color": _COLOURS[place % len(_COLOURS)], "ms": 3, "lw": 1}
             seed = each["refitted_minus_rate"]["per_seed"][0]
             mine[2].plot(at, seed, "o-", label=_named(name, each), **look)
         mine[2].axhline(0, color="#999999", lw=1, ls=":")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from .document import Shown, cost_and_versions, document, pictures, table
 from .style import COLOURS, figure, label
@@ -125,6 +126,7 @@ def follow(results: dict[str, Any]) -> Figure:
                 )
             if name == "spikes":
                 each.set_yscale("log")
+                each.yaxis.set_minor_formatter(NullFormatter())
             _neurons(each, results)
             label(each, "neurons per unit", said, one["title"])
     axes[0].legend(fontsize=7, frameon=False)

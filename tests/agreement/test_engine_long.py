@@ -3,6 +3,7 @@
 Run with ``pytest -m slow tests/agreement/test_engine_long.py -s`` to see the figures of docs/spiking.md.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from agreement.small_spiking import VALUES, initial, network, spiking_network, s
 from agreement.test_engine import mismatches, opens_and_learns
 
 from neuroclapp.experiment import load_experiment
+from neuroclapp.network import Prediction, load_network
 from neuroclapp.presentations import generator
 from neuroclapp.run.directory import RunDirectory
 from neuroclapp.spiking.drawn import NOTHING, draw
@@ -47,7 +49,9 @@ def compiled(folder, made, shown, weights, drawn=NOTHING):
 
 def assert_identical(what, found, expected, before):
     counts = sum(int(layer.count.sum()) for layer in expected.record.layers)
-    gates = [float(np.mean(layer.gamma != 0)) for layer in expected.record.layers]
+    gates = [
+        float(np.mean(gamma != 0)) for layer in expected.record.layers for gamma in layer.gammas().values()
+    ]
     wrong = mismatches(found, expected)
     presentations = len(expected.record.input_count)
     print(f"\n{what}: {presentations} presentations, {counts} spikes, gates open {gates}: {wrong} mismatches")
@@ -55,16 +59,19 @@ def assert_identical(what, found, expected, before):
     assert wrong == 0
 
 
-@pytest.mark.parametrize("openmp", [0, 2])
-def test_the_quickstart_on_a_grid(tmp_path, threads, openmp):
+@pytest.mark.parametrize(("openmp", "gate"), [(0, "shared"), (2, "shared"), (0, "separate")])
+def test_the_quickstart_on_a_grid(tmp_path, threads, openmp, gate):
     """64 + 64 units that learn digits: 5000 presentations on one thread, 1000 on two, which take longer."""
     run = RunDirectory(Path())
     run.__dict__["experiment"] = experiment = load_experiment("quickstart", {"spiking.grid": "24"})[0]
+    run.__dict__["network"] = replace(load_network(experiment.model), prediction=Prediction("split", gate))
     shown = run.stream(0)[: 1000 if openmp else 5000]
     weights = experiment.initial.draw(run.network, generator(0, "weights"))
     threads(openmp)
     found = compiled(tmp_path, run.populations, shown, weights)
-    assert_identical(f"C++, {openmp} threads", found, Engine(run.populations).run(shown, weights), weights)
+    assert_identical(
+        f"C++, {openmp} threads, gate {gate}", found, Engine(run.populations).run(shown, weights), weights
+    )
 
 
 @pytest.mark.parametrize("name", ["neurons", "hard_reset", "escape_noise", "all"])

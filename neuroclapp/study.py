@@ -131,6 +131,11 @@ class Settings:
         values["model"] = {**asdict(load_network(self.model)), "title": ""}
         if self.chip is None:
             values.pop("chip")
+        else:  # these came later: what was kept without them stays found
+            scheme = values["chip"]["scheme"]
+            for key in ("synapses", "low", "levels"):
+                if scheme[key] == getattr(Scheme(), key):
+                    scheme.pop(key)
         if self.feedback is None:
             values.pop("feedback")
         if self.gate is None:

@@ -35,6 +35,10 @@ class Table:
         self._read.add(key)
         return self._values[key]
 
+    def has(self, key: str) -> bool:
+        """Say whether there is a value."""
+        return key in self._values
+
     def only(self, key: str, *allowed: Any) -> Any:
         """Return a value that is one of ``allowed``, of the same type; ``1`` may stand for ``1.0``."""
         value = self.get(key)

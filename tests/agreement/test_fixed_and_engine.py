@@ -1,5 +1,7 @@
 """The integer simulator against the engine and the equations: the same spikes, updates that lose nothing."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -200,6 +202,88 @@ def test_a_bias_that_cannot_learn_as_fast_as_w_is_refused():
     chosen.matrices["a.bias"] = MatrixScale(8, 1)
     with pytest.raises(InputError, match=r"a\.bias, x1 = 0\.\d+: .* larger carry for the bias"):
         fixed_program(mapped, weights, load_chip("loihi2"), chosen)
+
+
+SIDE_BY_SIDE = {
+    "low": Scheme(low=True),
+    "carry, two": Scheme(synapses=2),
+    "carry, four": Scheme(synapses=4),
+    "weight, four": Scheme("weight", synapses=4),
+}
+
+
+@pytest.mark.parametrize("name", SIDE_BY_SIDE)
+def test_neurons_hear_the_sum_of_synapses_side_by_side(name):
+    """Counts, charges and dendrites are those of the engine with the weights that the synapses add up to."""
+    network, mapped = small()
+    weights, stream = drawn(12, network, mapped, 40)
+    machine = Machine([fixed_program(mapped, weights, load_chip("loihi2"), scales(SIDE_BY_SIDE[name]))])
+    for n in range(30):
+        machine.present(stream.inputs[n : n + 1], stream.sign[n : n + 1])
+    rates = Weights({name: array[0] for name, array in machine.rates().items()})
+    assert set(rates) == set(weights)
+    finest = 2.0 ** (8 + {"low": 4, "carry, two": 1}.get(name, 2))
+    assert all(np.array_equal(array * finest, np.round(array * finest)) for array in rates.values())
+    engine = Engine(mapped).run(stream[30:], rates, learn=False)
+    for n in range(30, 40):
+        seen = machine.present(stream.inputs[n : n + 1], stream.sign[n : n + 1], learn=False)
+        for index, (layer, record) in enumerate(zip(seen.layers, engine.record.layers, strict=True)):
+            threshold, quantum = (
+                machine.program.layers[index].soma.threshold,
+                mapped.layers[index].soma.quantum,
+            )
+            assert np.array_equal(layer.count[0], record.count[n - 30])
+            assert np.array_equal(layer.charge[0] / threshold, record.charge[n - 30])
+            ahead = rates[f"{NAMES[index]}.w_pred"] @ (record.count[n - 30] * quantum)
+            assert np.allclose(layer.ahead[0] * quantum / finest, ahead, rtol=0, atol=1e-12)
+
+
+def test_a_low_synapse_shows_the_tag_and_nothing_is_lost():
+    network, mapped = small()
+    weights, stream = drawn(13, network, mapped, 60)
+    machines = [
+        Machine([fixed_program(mapped, weights, load_chip("loihi2"), scales(scheme))])
+        for scheme in (Scheme(), Scheme(low=True))
+    ]
+    for n in range(60):
+        for machine in machines:
+            machine.present(stream.inputs[n : n + 1], stream.sign[n : n + 1])
+        for name, tags in machines[1].tags.items():
+            if not name.endswith("+1"):
+                assert np.array_equal(machines[1].weights[f"{name}+1"], tags)
+                assert not (tags % 2).any()
+    assert not any(any(machine.saturated.values()) for machine in machines)
+    moved = machines[1].weights["a.w_ff"] - machines[1].program.layers[0].connections[0].weights
+    assert (moved != 0).any()
+
+
+def test_shares_start_in_turn_and_lavas_one_number_rounds_them_alike():
+    network, mapped = small()
+    weights, stream = drawn(14, network, mapped, 40)
+    chip, scheme = load_chip("loihi2"), Scheme("weight", synapses=2)
+    shared = Machine([fixed_program(mapped, weights, chip, scales(scheme))])
+    own = Machine([fixed_program(mapped, weights, chip, scales(scheme))], random=np.random.default_rng(0))
+    apart = [one.weights["a.w_ff+1"] - one.weights["a.w_ff"] for one in (shared, own)]
+    for n in range(40):
+        for one in (shared, own):
+            one.present(stream.inputs[n : n + 1], stream.sign[n : n + 1])
+    assert np.array_equal(shared.weights["a.w_ff+1"] - shared.weights["a.w_ff"], apart[0])
+    assert not np.array_equal(own.weights["a.w_ff+1"] - own.weights["a.w_ff"], apart[1])
+    four = fixed_program(mapped, weights, chip, scales(Scheme(synapses=4))).layers[0]
+    shares = [one.weights * 16 + one.tags for one, _ in four.parts("w_ff")]
+    for lower, upper in itertools.pairwise(shares):  # a quarter of 16 tag steps apart, to the next odd one
+        assert np.abs(upper - lower - 4).max() <= 2
+    total = np.sum(shares, axis=0) / (4 * 16) / 256
+    assert np.abs(total - weights["a.w_ff"]).max() <= 4 / (4 * 16) / 256
+
+
+def test_what_synapses_side_by_side_cannot_be_is_named():
+    with pytest.raises(ValueError, match="low = true needs accumulate = 'carry'"):
+        Scheme("weight", low=True)
+    network, mapped = small(bias=True)
+    weights, _ = drawn(14, network, mapped, 2)
+    with pytest.raises(InputError, match=r"layers\.a\.bias = True: a bias has one synapse"):
+        fixed_program(mapped, weights, load_chip("loihi2"), scales(Scheme(synapses=2)))
 
 
 def test_a_simulation_goes_on_from_its_arrays_to_the_same_bits():

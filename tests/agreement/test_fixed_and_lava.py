@@ -20,6 +20,8 @@ pytestmark = [
 
 SCHEMES = {
     "carry": Scheme(),
+    "low": Scheme(low=True),
+    "shares": Scheme(synapses=2),
     "weight": Scheme("weight", mantissa=1, keeps=False, remainder=False),
     "batch": Scheme("batch", every=5),
 }
@@ -30,6 +32,8 @@ SCHEMES = {
     [
         ("carry", "split", True),
         pytest.param("carry", "blocked", False, marks=pytest.mark.slow),
+        pytest.param("low", "split", False, marks=pytest.mark.slow),
+        pytest.param("shares", "blocked", False, marks=pytest.mark.slow),
         pytest.param("batch", "split", False, marks=pytest.mark.slow),
         pytest.param("weight", "symmetric", True, marks=pytest.mark.slow),
     ],
@@ -58,9 +62,17 @@ def test_lava_learns_the_same_bits(scheme, feedback, bias, tmp_path):
 
 
 def test_a_program_reads_back_as_it_was_written(tmp_path):
-    network, mapped = small(bias=True)
+    _reads_back(small(bias=True), scales(), tmp_path)
+
+
+def test_a_program_of_synapses_side_by_side_reads_back(tmp_path):
+    _reads_back(small(), scales(Scheme(synapses=2)), tmp_path)
+
+
+def _reads_back(made, chosen, tmp_path):
+    network, mapped = made
     weights, _ = drawn(8, network, mapped, 2)
-    program = fixed_program(mapped, weights, load_chip("loihi2"), scales())
+    program = fixed_program(mapped, weights, load_chip("loihi2"), chosen)
     file.write(program, tmp_path)
     again = file.read(tmp_path)
     assert (again.chip, again.clock, again.input) == (program.chip, program.clock, program.input)
@@ -71,8 +83,8 @@ def test_a_program_reads_back_as_it_was_written(tmp_path):
             for a, b in zip(vars(one.modulator).values(), vars(other.modulator).values(), strict=True)
         )
         for a, b in zip(one.connections, other.connections, strict=True):
-            assert (a.target, a.exponent, a.carry, a.dw, a.dt, a.folds) == (
-                b.target,
+            assert (a.key, a.exponent, a.carry, a.dw, a.dt, a.folds) == (
+                b.key,
                 b.exponent,
                 b.carry,
                 b.dw,

@@ -90,8 +90,10 @@ def _layer(layer: FixedLayer) -> dict[str, Any]:
 
 def _connection(one: FixedConnection) -> dict[str, Any]:
     folds = [{**vars(f), "post": [f"{p.symbol}({p.time})" for p in f.post]} for f in one.folds]
+    part = {"part": one.part} if one.part else {}
     return {
         "target": one.target,
+        **part,
         "exponent": one.exponent,
         "carry": one.carry,
         "every": one.every,
@@ -119,9 +121,9 @@ def _read_units(table: Table) -> FixedUnits:
 def _read_layer(table: Table, below: FixedUnits, path: Path) -> FixedLayer:
     soma = _read_units(table.table("soma"))
     connections = tuple(_read_connection(one, soma, below, path) for one in table.tables("connections"))
-    targets = [one.target for one in connections]
+    targets = [one.key for one in connections]
     if len(set(targets)) < len(targets) or not {"w_ff", "w_pred"} <= set(targets):
-        raise table.refuse("connections", "need w_ff and w_pred, and each target once")
+        raise table.refuse("connections", "need w_ff and w_pred, and each target and part once")
     axon = _read_axon(table.table("axon")) if "bias" in targets else None
     part = table.table("modulator")
     rest = part.get("rest")
@@ -163,6 +165,7 @@ def _read_connection(table: Table, soma: FixedUnits, below: FixedUnits, path: Pa
         _integers(table, "weights", shape),
         _integers(table, "tags", shape),
         table.integer("every", 0),
+        table.integer("part", 1) if table.has("part") else 0,
     )
     table.done()
     return connection

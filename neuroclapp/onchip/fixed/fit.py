@@ -3,7 +3,8 @@
 For each matrix, with w, x, y and x y the quantiles (99.9 %) of what float runs hold at their end:
 
     exponent   the finest with   2^-exponent 2^bits >= w
-    replay     the finest with   x in at most `LEVELS` levels of x1 (``carry``), or in all that a trace has
+    replay     the finest with   x in at most ``levels`` of x1 (``carry``), or in all that a trace has
+               (x1 y is a whole number of tag steps, so that finer x1 leave y fewer levels)
     carry      the finest tag of which a whole range is not less than x y, and whose y fits a trace
     product    of ``weight`` and ``batch``: the finest e with which y fits a trace
 
@@ -31,8 +32,6 @@ from .schemes import Scheme, exponents, per_product
 Array = NDArray[np.float64]
 
 QUANTILE = 0.999
-#: Levels of x1 with ``carry``: x1 y is a whole number of tag steps, so that finer x1 leave y fewer levels.
-LEVELS = 32
 #: Presentations whose updates are looked at.
 LOOKED_AT = 400
 
@@ -64,7 +63,7 @@ def fitted(populations: Populations, wide: Ranges, scheme: Scheme, words: Words 
     units = {one.name: one for one in (populations.input, *(layer.soma for layer in populations.layers))}
     levels = 2**words.trace - 1
     if scheme.accumulate == "carry":
-        levels = min(LEVELS, levels)
+        levels = min(scheme.levels, levels)
     replay = {
         name: max(0, int(np.ceil(np.log2(wide.activity[name] / (unit.quantum * levels)))))
         for name, unit in units.items()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...plasticity import Factor
+from ...plasticity import Factor, Target
 from ..clock import WINDOWS, Clock, Window
 from ..integer import MEMBRANE_BITS
 from ..interpreter import LAVA_WORDS, Mode, Rule, Words, apply
@@ -87,14 +87,14 @@ class Machine:
         self._rules: dict[str, Rule] = {}
         for number, layer in enumerate(self.program.layers):
             for index, one in enumerate(layer.connections):
-                name = f"{layer.soma.name}.{one.target}"
+                name = f"{layer.soma.name}.{one.key}"
                 all_of_them = [each.layers[number].connections[index] for each in programs]
                 self.weights[name] = np.stack([each.weights for each in all_of_them]).astype(np.int32)
                 self.tags[name] = np.stack([each.tags for each in all_of_them]).astype(np.int32)
                 self._rules[name] = Rule(w=one.dw, t=one.dt)
         self._epochs_of_one = self.program.clock.period // self.program.clock.epoch
         self.rest = {
-            f"{layer.soma.name}.{one.target}": np.zeros(
+            f"{layer.soma.name}.{one.key}": np.zeros(
                 (len(one.folds), self.networks, layer.soma.units), dtype=np.int64
             )
             for layer in self.program.layers
@@ -108,13 +108,13 @@ class Machine:
 
     def rates(self) -> dict[str, Array]:
         """Return the weights (networks, post, pre) in rate units, as dendrites see them, and biases."""
-        return {
-            f"{layer.soma.name}.{one.target}": layer.rates(
-                one, self.weights[f"{layer.soma.name}.{one.target}"]
-            )
-            for layer in self.program.layers
-            for one in layer.connections
-        }
+        found: dict[str, Array] = {}
+        for layer in self.program.layers:
+            for one in layer.connections:
+                own = layer.rates(one, self.weights[f"{layer.soma.name}.{one.key}"])
+                name = f"{layer.soma.name}.{one.target}"
+                found[name] = found[name] + own if name in found else own
+        return found
 
     def present(self, inputs: Array, sign: NDArray[np.int8], learn: bool = True) -> Seen:
         """Show one presentation: ``inputs`` (networks, inputs) activities, ``sign`` (networks,)."""
@@ -123,15 +123,14 @@ class Machine:
         input_count = packets.sum(1)
         layers, gammas, totals = [], [], []
         for number, layer in enumerate(program.layers):
-            name = layer.soma.name
             packets, v = respond(layer.soma, self._heard(layer, packets), clock.silent)
             count = packets.sum(1)
             net = count * layer.soma.threshold + v - layer.soma.threshold // 2
             now = LayerNow(
                 count,
                 net,
-                self._collected(f"{name}.w_pred", count),
-                self._collected(f"{name}.w_retro", count),
+                self._collected(layer, "w_pred", count),
+                self._collected(layer, "w_retro", count),
             )
             held = self.before[1][number].ahead if self.before else np.zeros_like(now.ahead)
             gamma, total = released(layer, held, count, sign)
@@ -191,7 +190,7 @@ class Machine:
     def _heard(self, layer: FixedLayer, packets: Integers) -> Integers:
         """Return the charge of each step (networks, steps, units): what was sent in the step before."""
         name = layer.soma.name
-        weights = self.weights[f"{name}.w_ff"].astype(np.float64)  # such integers are exact in float64
+        weights = self._total(layer, "w_ff")
         charge = np.matmul(packets[:, :-1].astype(np.float64), weights.swapaxes(-1, -2))
         if layer.axon is not None:
             charge[:, : self.program.clock.steps_on] += (
@@ -199,10 +198,16 @@ class Machine:
             )
         return np.concatenate([np.zeros_like(charge[:, :1]), charge], 1).astype(np.int64)
 
-    def _collected(self, name: str, count: Integers) -> Integers:
-        if name not in self.weights:
+    def _total(self, layer: FixedLayer, target: Target) -> Array:
+        """Return what synapses side by side bring together, in the finest of their steps."""
+        parts = layer.parts(target)
+        total = sum(self.weights[f"{layer.soma.name}.{one.key}"] << shift for one, shift in parts)
+        return np.asarray(total, dtype=np.float64)  # products of such integers are exact in float64
+
+    def _collected(self, layer: FixedLayer, target: Target, count: Integers) -> Integers:
+        if layer.connection(target) is None:
             return np.zeros_like(count)
-        weights = self.weights[name].astype(np.float64)
+        weights = self._total(layer, target)
         return np.matmul(weights, count[..., None].astype(np.float64))[..., 0].astype(np.int64)
 
     def _learn(self, seen: Seen, context_input: Integers, context: list[LayerNow]) -> None:
@@ -223,7 +228,7 @@ class Machine:
                 Factor("r", "sample"): now.retro,
             }
             for one in layer.connections:
-                name = f"{layer.soma.name}.{one.target}"
+                name = f"{layer.soma.name}.{one.key}"
                 moves = one.every > 0 and (self.presentation + 1) % one.every == 0
                 chosen = np.arange(self.networks) if moves else np.flatnonzero(gamma)
                 if len(chosen):

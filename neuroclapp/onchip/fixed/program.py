@@ -72,8 +72,10 @@ class FixedFold:
 class FixedConnection:
     """A plastic matrix (post, pre): rules ``dw`` and ``dt`` and a fold for each product of the rate rule.
 
-    ``weights`` and ``tags`` are what it starts from. The tag's step is 1 / ``carry`` of the weight's; ``dt``
-    is empty and ``carry`` 1 where the rule writes into the weight itself.
+    Several with one target, numbered by ``part``, are synapses side by side, whose charges are added: what
+    one brings is shifted left where another's steps are finer. ``weights`` and ``tags`` are what it starts
+    from. The tag's step is 1 / ``carry`` of the weight's; ``dt`` is empty and ``carry`` 1 where the rule
+    writes into the weight itself.
     """
 
     target: Target
@@ -85,6 +87,12 @@ class FixedConnection:
     weights: Integers
     tags: Integers
     every: int = 0
+    part: int = 0
+
+    @property
+    def key(self) -> str:
+        """Its name in a layer."""
+        return f"{self.target}+{self.part}" if self.part else self.target
 
     @property
     def step(self) -> float:
@@ -144,6 +152,12 @@ class FixedLayer:
     def connection(self, target: Target) -> FixedConnection | None:
         """Return the plastic connection with this target, None where there is none."""
         return next((one for one in self.connections if one.target == target), None)
+
+    def parts(self, target: Target) -> list[tuple[FixedConnection, int]]:
+        """Return the synapses side by side of a target, and how far what each brings is shifted left."""
+        found = [one for one in self.connections if one.target == target]
+        finest = max((one.exponent for one in found), default=0)
+        return [(one, finest - one.exponent) for one in found]
 
     def rates(self, one: FixedConnection, weights: NDArray[Any]) -> NDArray[np.float64]:
         """Return weights (..., units, pre) in rate units; those of a bias as (..., units)."""

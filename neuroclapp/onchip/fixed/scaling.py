@@ -30,7 +30,7 @@ from .program import (
     FixedUnits,
     Integers,
 )
-from .schemes import Scheme, per_product, rules, stride
+from .schemes import Scheme, low_rule, per_product, rules, stride
 
 Array = NDArray[np.float64]
 
@@ -62,6 +62,13 @@ class Scales:
     scheme: Scheme = field(default_factory=Scheme)
     words: Words = LAVA_WORDS
 
+    def finest(self, matrix: str) -> int:
+        """Return the exponent of the finest steps of a matrix's synapses, those in which neurons hear it."""
+        one = self.matrices[matrix]
+        return one.exponent + (
+            (self.scheme.synapses * (one.carry if self.scheme.low else 1)).bit_length() - 1
+        )
+
 
 def fixed_program(populations: Populations, weights: Weights, chip: Chip, scales: Scales) -> FixedProgram:
     """Return the program of a network that starts from ``weights``.
@@ -71,6 +78,11 @@ def fixed_program(populations: Populations, weights: Weights, chip: Chip, scales
     export.check(populations)
     export.check_one_gate(populations)
     timing = populations.timing
+    if scales.scheme.synapses > 1 or scales.scheme.low:
+        for layer in populations.layers:
+            if layer.bias:
+                allowed = "a bias has one synapse: synapses = 1, low = false"
+                raise InputError("fixed point", f"layers.{layer.name}.bias", True, allowed)
     below = _units(populations.input, INPUT_THRESHOLD, scales)
     program_input, layers = below, []
     for layer in populations.layers:
@@ -85,7 +97,7 @@ def _layer(
     layer: LayerPopulations, below: FixedUnits, populations: Populations, weights: Weights, scales: Scales
 ) -> FixedLayer:
     name, own = layer.name, layer.soma
-    step = 2.0 ** -scales.matrices[f"{name}.w_ff"].exponent
+    step = 2.0 ** -scales.finest(f"{name}.w_ff")
     threshold = round(own.quantum / (below.quantum * step))
     if threshold < 2:
         raise InputError(
@@ -96,16 +108,17 @@ def _layer(
     axon = always_on(scales, name, below.quantum, below.replay, populations.timing) if layer.bias else None
     for rule in rate_rules(populations.plasticity):
         if rule.target != "bias":
-            connections.append(_connection(rule, layer, soma, below, weights, scales))
+            connections += _connections(rule, layer, soma, below, weights, scales)
         elif axon is not None:
             connections.append(_bias(connections[0], axon, name, weights, scales))
-    exponent = scales.matrices[f"{name}.w_pred"].exponent
+    exponent = scales.finest(f"{name}.w_pred")
     return FixedLayer(soma, tuple(connections), _modulator(layer, exponent), axon)
 
 
-def _connection(
+def _connections(
     rule: Rule, layer: LayerPopulations, soma: FixedUnits, below: FixedUnits, weights: Weights, scales: Scales
-) -> FixedConnection:
+) -> list[FixedConnection]:
+    """Return the synapses side by side of one matrix; most often there is one for each pair of neurons."""
     name = f"{layer.name}.{rule.target}"
     scale, scheme, words = scales.matrices[name], scales.scheme, scales.words
     eta = layer.eta if rule.target == "w_ff" else layer.eta_pred
@@ -115,9 +128,21 @@ def _connection(
     gain = source.quantum * 2.0**source.replay / (unit * per_product(scheme, scale.product, words))
     folds = tuple(_fold(product, eta * gain, layer, soma, scales) for product in rule.products)
     dw, dt = rules(scheme, scale.product, scale.carry, words)
-    start, tags = _start(_array(weights, name), step, scale.carry, scheme, words)
-    every = scheme.every if scheme.accumulate == "batch" else 0
-    return FixedConnection(rule.target, scale.exponent, scale.carry, dw, dt, folds, start, tags, every)
+    array, every = _array(weights, name), scheme.every if scheme.accumulate == "batch" else 0
+    found = []
+    for part in range(scheme.synapses):
+        # Shares have a k-th of the weight; their steps, a k-th as wide, begin in turn.
+        share = array / scheme.synapses + (part - (scheme.synapses - 1) / 2) * step / scheme.synapses**2
+        start, tags = _start(share, step / scheme.synapses, scale.carry, scheme, words)
+        exponent = scale.exponent + scheme.synapses.bit_length() - 1
+        one = FixedConnection(rule.target, exponent, scale.carry, dw, dt, folds, start, tags, every, part)
+        found.append(one)
+    if scheme.low:
+        (one,) = found
+        exponent = scales.finest(name)
+        low, none = low_rule(dt), np.zeros_like(one.tags)
+        found.append(replace(one, exponent=exponent, dw=low, dt=(), weights=one.tags, tags=none, part=1))
+    return found
 
 
 def always_on(scales: Scales, layer: str, quantum: float, replay: int, timing: Timing) -> FixedAxon:
@@ -184,7 +209,7 @@ def _start(
         rest = np.floor((weights - start * step) / (step / carry) + 0.5)
         tags = np.clip(rest, least, most).astype(np.int64)
     if scheme.accumulate == "carry":
-        tags = 2 * (tags // 2) + 1
+        tags = 2 * (tags // 2) + (not scheme.low)
     return start, tags
 
 
@@ -215,7 +240,7 @@ def _unit(factor: Factor, layer: LayerPopulations, soma: FixedUnits, scales: Sca
     """Return what one step of a neuron's integer is worth in rate units."""
     matrix = {"d": "w_pred", "r": "w_retro"}.get(factor.symbol)
     if matrix:
-        return soma.quantum * 2.0 ** -scales.matrices[f"{layer.name}.{matrix}"].exponent
+        return soma.quantum * 2.0 ** -scales.finest(f"{layer.name}.{matrix}")
     return soma.quantum if factor.symbol == "z" else 1.0
 
 

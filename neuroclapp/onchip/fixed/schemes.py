@@ -21,6 +21,15 @@ y1 - 64 is even there, since a chip shifts the product right by three: 2 (4 x1 2
 odd and stay odd, so that t never equals h, where half a step would be carried and rounded. y3 is 64 in the
 windows of an open gate. With more pairs of signs, at h, 3h, 5h ..., as many steps can be carried at once.
 
+With ``synapses`` = k a weight is the sum of k synapses between the same two neurons, each with a k-th of the
+range in steps k times as fine. All see the same spikes and traces and have one rule, so that they differ in
+their rounding alone: in ``weight`` and ``batch`` where each has a random number of its own; with ``carry``
+they start a k-th of a step apart, and carry in turn.
+
+With ``low`` (of ``carry``) a second synapse, whose steps are the tag's, shows as its weight what the tag
+holds, so that neurons hear all of it. It has the tag's rule, t replaced by w, and needs no tag; as initial
+weights are even, so are tags, and signs change at odd numbers, h + 1.
+
 A rule's text means what it means in Lava's fixed point: the exponents above include its shifts, see
 `neuroclapp.onchip.interpreter.rate`. With other word widths 64 is half a trace's range, and so on.
 """
@@ -28,6 +37,7 @@ A rule's text means what it means in Lava's fixed point: the exponents above inc
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import PositiveInt
@@ -48,7 +58,8 @@ class Scheme:
     ``mantissa`` of the product, 1 or 4, in ``weight`` and ``batch``: with 4 a chip's shift drops two bits
     fewer. ``every``: presentations of ``batch``. ``pairs``: pairs of signs of ``carry``. ``keeps``: neurons
     keep the rest of rounding a trace for the next one. ``remainder``: tags start with what rounding the
-    initial weights dropped.
+    initial weights dropped. ``synapses`` share a weight; ``low``: a second synapse shows the tag.
+    ``levels`` of x1 that `neuroclapp.onchip.fixed.fit` gives the widest count with ``carry``, at most.
     """
 
     accumulate: Accumulate = "carry"
@@ -57,6 +68,15 @@ class Scheme:
     pairs: PositiveInt = 4
     keeps: bool = True
     remainder: bool = True
+    synapses: Literal[1, 2, 4, 8] = 1
+    low: bool = False
+    levels: PositiveInt = 32
+
+    def __post_init__(self) -> None:
+        if self.low and (self.accumulate != "carry" or self.synapses > 1):
+            raise ValueError(
+                "low = true needs accumulate = 'carry' and synapses = 1: it shows the tag of one"
+            )
 
 
 def neutral(words: Words = LAVA_WORDS) -> int:
@@ -112,7 +132,7 @@ def rules(
         to_weight = Term(1, _exponent(moved, words, "w", 2 * half / carry), "u0", tag)
         return (to_weight,), (learned, Term(-1, _exponent(moved, words, "t", 2 * half), "u0", tag))
     signs = [
-        Operand("t", side * (2 * pair + 1) * carry // 2, sign=True)
+        Operand("t", side * ((2 * pair + 1) * carry // 2 + scheme.low), sign=True)
         for pair in range(scheme.pairs)
         for side in (-1, 1)
     ]
@@ -121,6 +141,14 @@ def rules(
     dw = tuple(Term(1, up, "x0", (Operand("y3"), sign)) for sign in signs)
     dt = tuple(Term(-1, down, "x0", (Operand("y3"), sign)) for sign in signs)
     return dw, (*dt, learned)  # the carry first: the accumulator's range is cut after each term
+
+
+def low_rule(dt: tuple[Term, ...]) -> tuple[Term, ...]:
+    """Return the rule of a low synapse's weight: that of the tag, which it equals."""
+    return tuple(
+        replace(term, operands=tuple(replace(o, name="w") if o.name == "t" else o for o in term.operands))
+        for term in dt
+    )
 
 
 def _shift(words: Words) -> int:

@@ -52,9 +52,10 @@ def build(
         dendrites = {"w_ff": somata.a_in, "w_pred": somata.apical_in, "w_retro": somata.retro_in}
         dendrites["bias"] = somata.a_in
         for one in layer.connections:
-            full = f"{name}.{one.target}"
+            full = f"{name}.{one.key}"
             files[full] = folder / f"{full}.npz"
-            dense = _plastic(one, clock, count * clock.period, files[full], full)
+            (shift,) = (shift for other, shift in layer.parts(one.target) if other is one)
+            dense = _plastic(one, shift, clock, count * clock.period, files[full], full)
             _source(one, layer, below, somata, clock).s_out.connect(dense.s_in)
             dense.a_out.connect(dendrites[one.target])
             for trace in ("y1", "y3"):
@@ -84,7 +85,9 @@ def _source(one: FixedConnection, layer: FixedLayer, below: Any, somata: Any, cl
     return below if one.target == "w_ff" else somata
 
 
-def _plastic(one: FixedConnection, clock: Clock, steps: int, record: Path, name: str) -> FixedPlastic:
+def _plastic(
+    one: FixedConnection, shift: int, clock: Clock, steps: int, record: Path, name: str
+) -> FixedPlastic:
     rule = Loihi3FLearningRule(
         dw=series.text(one.dw),
         dt=series.text(one.dt) if one.dt else None,
@@ -99,6 +102,7 @@ def _plastic(one: FixedConnection, clock: Clock, steps: int, record: Path, name:
         record=record,
         weights=one.weights.astype(np.int32),
         tag_1=one.tags.astype(np.int32),
+        weight_exp=shift,
         num_weight_bits=8,
         sign_mode=SignMode.MIXED,
         num_message_bits=_PAYLOAD_BITS,

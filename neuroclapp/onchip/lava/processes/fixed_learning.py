@@ -201,7 +201,7 @@ class FixedSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
     def _folds(self, window: Window, presentation: int) -> dict[str, Integers]:
         shown: dict[str, Integers] = {}
         for one in self._connections:
-            if one.target == "bias":  # it sees the y1 and y3 of w_ff
+            if one.part or one.target == "bias":  # it sees the y1 and y3 of the first part, or of w_ff
                 continue
             for number, fold in enumerate(one.folds):
                 if fold.window == window and self._gamma:

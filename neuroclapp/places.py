@@ -52,6 +52,8 @@ class Places:
 class Presented:
     """What one presentation does: ``changes`` by array per unit of learning rate; of each layer the score and
     gamma at every place (places,), and its activity ``z`` (places, units).
+
+    Where gates are separate, those of the second halves follow those of the first: (2 * places,).
     """
 
     changes: Arrays

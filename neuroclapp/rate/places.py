@@ -70,11 +70,12 @@ class PlacedRates:
                 if self.plasticity.prediction.gate == "separate":
                     half = (before.z * r).sum(1)
                     gates["gamma_retro"] = third_factor(half, np.full(len(half), sign))
+                    score = np.concatenate([score, half])
             if any(gate.any() for gate in gates.values()):
                 found |= changes(self.plasticity, name, weights, factors, gates)
             self._before[index] = now
             scores.append(score)
-            gammas.append(gates["gamma"])
+            gammas.append(np.concatenate(list(gates.values())))
             activities.append(now.z)
             seen = onward(z)
         return Presented(found, scores, gammas, activities)

@@ -86,9 +86,11 @@ class PlacedSpikes:
             before = before or _Held(now.x, now.z, now.rho, np.zeros_like(z))
             held = rounded(before.next_held, grid)
             gates: dict[Gate, Array] = {"gamma": released(layer, held * z, sign)}
+            score = (held * z).sum(1)
             if "gamma_retro" in layer.gates:
                 r = rounded(product(weights[f"{name}.w_retro"], z[:, None])[:, 0], grid)
                 gates["gamma_retro"] = released(layer, r * before.z, sign, "gamma_retro")
+                score = np.concatenate([score, (r * before.z).sum(1)])
             if any(gamma.any() for gamma in gates.values()):
                 factors = {
                     Factor("x", "sample"): now.x,
@@ -105,8 +107,8 @@ class PlacedSpikes:
                     factors[Factor("r", "sample")] = rounded(product(backward, z[:, None])[:, 0], grid)
                 found |= changes(rules, name, weights, factors, gates)
             self._before[index] = now
-            scores.append((held * z).sum(1))
-            gammas.append(gates["gamma"])
+            scores.append(score)
+            gammas.append(np.concatenate(list(gates.values())))
             activities.append(z)
         return Presented(found, scores, gammas, activities)
 

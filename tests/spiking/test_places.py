@@ -19,12 +19,12 @@ SHAPE = (2, 6, 6)
 TIMING = Timing(duration=0.1, flush=0.03, dt=0.005)
 
 
-def network(layers=1, feedback="split", bias=True):
+def network(layers=1, feedback="split", bias=True, gate="shared"):
     made = (
         Layer("one", 8, "conv", bias=bias, kernel=4, stride=2, padding=0),
         Layer("two", 6, "conv", bias=False, kernel=2, padding=0),
     )
-    return Network("small", SHAPE, made[:layers], prediction=Prediction(feedback=feedback))
+    return Network("small", SHAPE, made[:layers], prediction=Prediction(feedback, gate))
 
 
 def stream_of(count, seed=0):
@@ -46,13 +46,16 @@ def populations_of(net, how, eta=(0.06, 0.02), eta_pred=(0.05, 0.02)):
     return populations(as_dense(net), how, eta[:layers], eta_pred[:layers], np.random.default_rng(7))
 
 
-@pytest.mark.parametrize("feedback", ["split", "symmetric", "blocked"])
-def test_unshared_places_are_simulations_of_the_engine(feedback):
+@pytest.mark.parametrize(
+    ("feedback", "gate"),
+    [("split", "shared"), ("split", "separate"), ("symmetric", "shared"), ("blocked", "shared")],
+)
+def test_unshared_places_are_simulations_of_the_engine(feedback, gate):
     """Each place with its patch is a dense layer; the engine learns all side by side, to the same bits.
 
     The engine agrees with Brian2 spike for spike (`tests/agreement/test_engine.py`).
     """
-    net, stream = network(feedback=feedback), stream_of(40)
+    net, stream = network(feedback=feedback, gate=gate), stream_of(40)
     (places,) = places_of(net)
     pops = populations_of(net, spiking())
     step = pops.grid
@@ -81,15 +84,18 @@ def test_unshared_places_are_simulations_of_the_engine(feedback):
     assert 0.2 < np.mean(gammas != 0) < 1
     for place, each in enumerate(expected):
         np.testing.assert_array_equal(np.array(counts)[:, place], each.record.layers[0].count)
-        np.testing.assert_array_equal(gammas[:, place], each.record.layers[0].gamma)
+        for number, gamma in enumerate(each.record.layers[0].gammas().values()):
+            np.testing.assert_array_equal(gammas[:, place + number * places.count], gamma)
         for name, array in each.weights.items():
             np.testing.assert_array_equal(weights[name][place], array)
 
 
-@pytest.mark.parametrize("sharing", ["local", "shared"])
-def test_changes_approach_those_of_rates_as_counts_become_exact(sharing):
+@pytest.mark.parametrize(
+    ("sharing", "gate"), [("local", "shared"), ("shared", "shared"), ("local", "separate")]
+)
+def test_changes_approach_those_of_rates_as_counts_become_exact(sharing, gate):
     """Summed changes differ by .09 and .15 of their norm with 16, by .0003 with 4096 neurons."""
-    net, stream = network(2), stream_of(30)
+    net, stream = network(2, gate=gate), stream_of(30)
     errors = []
     for neurons in (16, 4096):
         pops = populations_of(net, spiking(2, neurons, 1.0, None, 4.0))

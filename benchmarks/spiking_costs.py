@@ -101,7 +101,7 @@ def update(units: int, repeats: int) -> tuple[float, float]:
 
     def change() -> None:
         for _ in range(turns):
-            learn(xp, made, 0, w, present, np.ones(1), np.array([np.inf]))
+            learn(xp, made, 0, w, present, {"gamma": np.ones(1)}, np.array([np.inf]))
 
     return milliseconds(change, turns, repeats), stream_speed(units, repeats)
 

@@ -150,14 +150,17 @@ class _Network:
     def _learn(self, ahead: Ahead, n: int, fired: Integers) -> None:
         epoch, split = len(fired), 2 * self._pre
         spiked = fired != 0
-        steps = np.arange(1, epoch + 1, dtype=np.int32)[:, None]
-        back = spiked[0].astype(np.int32) if epoch == 1 else (spiked * steps).max(0)
-        if np.count_nonzero(spiked) > np.count_nonzero(back):
-            self._strike(spiked, steps)
+        back, ends = spiked[0].astype(np.int32), spiked  # in an epoch of one step each spike is the last
+        if epoch > 1:
+            steps = np.arange(1, epoch + 1, dtype=np.int32)[:, None]
+            back = (spiked * steps).max(0)
+            ends = back == steps
+            if np.count_nonzero(spiked) > np.count_nonzero(back):
+                self._strike(spiked, steps)
         history = np.empty((epoch + 1, len(self._now)))
         x, y = history[:, :split].reshape(epoch + 1, 2, -1), history[:, split:].reshape(epoch + 1, 3, -1)
         history[1:, :split] = ahead.rise_x[n]
-        np.multiply(ahead.rise_y[n], (back == steps)[:, None], out=y[1:])
+        np.multiply(ahead.rise_y[n], ends[:, None], out=y[1:])
         self._follow(history, ahead.fall[n], ahead.again[n] if epoch > 1 else None)
         seen = Epoch(x, y, ahead.spiked[n], ahead.last[n], back)
         self._sided.learn(self._summed, seen, ahead.upwards[n], self._room)

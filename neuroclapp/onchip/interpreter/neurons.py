@@ -89,21 +89,22 @@ class Running:
         self.u, self.v, self._cells, self._step = u.astype(float), v.astype(float), cells, step
         self._falls = [(_UNITY - one) / _UNITY for one in (cells.du + 1, cells.dv)]
         self._bias = np.broadcast_to(cells.bias, v.shape).astype(float) if cells.bias.any() else None
-        self._high = np.full(v.shape, _MOST - 1.0)
-        self._low, self._over = -self._high, np.empty(v.shape, bool)
-        self._under = np.empty(v.shape, bool)
 
     def tame(self, most: int) -> bool:
-        """Say whether u stays within 24 bits where at most ``most`` arrives at a neuron in a step."""
-        kept = float(np.abs(self.u).max())
-        return max(kept, (most << _ALIGN) / (1 - self._falls[0])) <= _MOST
+        """Say whether u and v stay within 24 bits where at most ``most`` arrives at a neuron in a step."""
+        fall_u, fall_v = self._falls
+        u = max(float(np.abs(self.u).max()), (most << _ALIGN) / (1 - fall_u))
+        bias = 0.0 if self._bias is None else float(np.abs(self._bias).max())
+        v = max(float(np.abs(self.v).max()), (u + bias) / (1 - fall_v) if fall_v < 1 else np.inf)
+        return max(u, v) < _MOST
 
     def run(self, arriving: Integers, fired: Integers, tame: bool) -> None:
         """Take the steps of what arrives (steps, units); write the spikes into ``fired``."""
-        cells, v, over, (fall_u, fall_v) = self._cells, self.v, self._over, self._falls
+        cells, v, (fall_u, fall_v) = self._cells, self.v, self._falls
         threshold = cells.vth << _ALIGN
         charge = (arriving << _ALIGN).astype(float)
-        for now, spikes in zip(charge, fired, strict=True):
+        over = np.empty(fired.shape, bool)
+        for now, above, spikes in zip(charge, over, fired, strict=True):
             self._step += 1
             if cells.interval and self._step % cells.interval == cells.offset % cells.interval:
                 self.u.fill(0)
@@ -122,15 +123,16 @@ class Running:
                 v += self._bias
             if not tame:
                 _wrap(v)
-            np.minimum(v, self._high, out=v)
-            np.maximum(v, self._low, out=v)
-            np.greater(v, threshold, out=over)
-            spikes[...] = over
+                np.minimum(v, _MOST - 1, out=v)
+                np.maximum(v, 1 - _MOST, out=v)
+            np.greater(v, threshold, out=above)
             if cells.vth_low is not None:
-                np.less(v, cells.vth_low << _ALIGN, out=self._under)
-                spikes -= self._under
-                v[self._under] = 0
-            np.copyto(v, 0, where=over)
+                below = v < cells.vth_low << _ALIGN
+                np.subtract(above, below, out=spikes, dtype=np.int32)
+                v[below] = 0
+            np.copyto(v, 0, where=above)
+        if cells.vth_low is None:
+            fired[...] = over
 
 
 def _wrap(value: NDArray[np.float64]) -> None:

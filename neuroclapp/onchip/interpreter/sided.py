@@ -10,7 +10,7 @@ stand as (pre, post), with empty fractions between epochs, so that ``w << fracti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class Product:
         """Return what it adds (times, units of ``side``), or (1, 1) where it sees no trace."""
         traces = now.x if self.side == "x" else now.y
         if self.table is not None:
-            return self.table[traces[:, self.row].astype(np.intp)]
+            return self.table.take(traces[:, self.row].astype(np.intp))
         names = PRE_TRACES if self.side == "x" else POST_TRACES
         return _added(
             self.step, {name: traces[:, row].astype(np.int32) for row, name in enumerate(names)}, words
@@ -92,8 +92,7 @@ class Sided:
         np.maximum(summed, room.low, out=summed)
 
 
-@dataclass(frozen=True)
-class Epoch:
+class Epoch(NamedTuple):
     """What a rule sees of an epoch; times are the epoch's begin and the end of each of its steps.
 
     Traces ``x`` (times, 2, pre) and ``y`` (times, 3, post). ``spiked``: presynaptic neurons that spiked, and

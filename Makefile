@@ -49,7 +49,7 @@ run: $(STAMP)  ## run the experiment `quickstart`; make run EXPERIMENT=name ARGS
 test: $(STAMP)  ## check style and types, run the quick tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy neuroclapp
+	MYPYPATH=benchmarks $(BIN)/mypy neuroclapp benchmarks
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: $(STAMP)  ## run the tests that take longer

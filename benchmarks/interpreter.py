@@ -86,9 +86,9 @@ def arrays(kind: str, units: int, steps: int) -> Arrays:
 
 def synapses(given: dict[str, Any]) -> PlasticDense:
     """Return the interpreter's synapses."""
-    traces = {name: Trace(*given[name]) for name in ("x1", "x2", "y1", "y2", "y3")}
+    x1, x2, y1, y2, y3 = (Trace(*given[name]) for name in ("x1", "x2", "y1", "y2", "y3"))
     clock = {"written": given["written"], "epoch": given["epoch"], "seed": given["seed"]}
-    learning = Learning(Rule.parse(given["dw"]), **traces, **clock)
+    learning = Learning(Rule.parse(given["dw"]), x1=x1, x2=x2, y1=y1, y2=y2, y3=y3, **clock)
     return PlasticDense(
         learning, payload=given["payload"] > 0, graded="overwrite" if given["written"] else "regular"
     )

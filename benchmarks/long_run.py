@@ -27,6 +27,7 @@ from neuroclapp.presentations import Presentations, fixations, generator
 from neuroclapp.run.directory import populations_of
 from neuroclapp.spiking.engine import Engine
 from neuroclapp.spiking.long_run import simulate
+from neuroclapp.spiking.populations import Populations
 from neuroclapp.spiking.recording import ALL, Recording, synapses
 from neuroclapp.spiking.state import LayerRecord, Record, Stretch
 from neuroclapp.weights import Weights
@@ -34,7 +35,7 @@ from neuroclapp.weights import Weights
 UNITS = 1024
 
 
-def quickstart(presentations: int):
+def quickstart(presentations: int) -> tuple[Populations, Presentations, Weights]:
     """Return the quickstart's populations, stream and initial weights, of seed 0."""
     experiment, _ = load_experiment("quickstart")
     network = load_network(experiment.model)
@@ -52,7 +53,7 @@ def times(presentations: int, repeats: int) -> None:
     some = {name: synapses(array, 100, generator(0, name)) for name, array in weights.items()}
     every = dict.fromkeys(weights)
 
-    def kept(every: int, recording: Recording | None = None):
+    def kept(every: int, recording: Recording | None = None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             simulate(engine, stream, weights, Path(folder), every, recording)
 
@@ -73,10 +74,10 @@ def times(presentations: int, repeats: int) -> None:
     base = np.median([cpu for cpu, _ in found["one call"]])
     print(f"{presentations} presentations, median of {repeats}; ms of CPU per presentation (least, most)")
     for name, each in found.items():
-        cpu = np.array([one for one, _ in each])
-        ms = 1000 * np.array([np.median(cpu), cpu.min(), cpu.max()]) / presentations
+        took = [one for one, _ in each]
+        ms = 1000 * np.array([np.median(took), min(took), max(took)]) / presentations
         print(
-            f"{name:50s} {ms[0]:.3f} ({ms[1]:.3f}, {ms[2]:.3f})  {100 * (np.median(cpu) / base - 1):+.1f} %"
+            f"{name:50s} {ms[0]:.3f} ({ms[1]:.3f}, {ms[2]:.3f})  {100 * (np.median(took) / base - 1):+.1f} %"
         )
 
 

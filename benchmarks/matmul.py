@@ -11,11 +11,13 @@ table gives medians.
 from __future__ import annotations
 
 import argparse
+import operator
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -67,7 +69,7 @@ def main() -> None:
     print(f"CPU us, medians of {options.repeats}; * are large enough for oneDNN")
     print(f"{'':24s}{'m, n, k':>18s}{'matmul':>10s}{'@':>10s}{'@ / matmul':>12s}")
     for name, a, b in products(options.width, options.batch):
-        ways: list[Callable[[], object]] = [lambda a=a, b=b: matmul(a, b), lambda a=a, b=b: a @ b.T]
+        ways: list[Callable[[], object]] = [partial(matmul, a, b), partial(operator.matmul, a, b.T)]
         times: list[list[float]] = [[], []]
         for repeat in range(options.repeats + 1):
             for each, work in zip(times, ways, strict=True):

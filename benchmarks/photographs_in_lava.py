@@ -62,7 +62,7 @@ def main() -> None:
     row = next(row for row in run.experiment.systems if row.name == options.system)
     encoder = run.encoder(row, options.seed)
     maps = run.maps(encoder, "lead", options.neurons, run.largest(encoder, "lead"))
-    shown = next(iter(run.patches(run.images("test")[: options.patches])))
+    shown = next(iter(run.patches(run.images("test")[np.arange(options.patches)])))
     patches = shown[:, shown.shape[1] // 2].astype(np.float64)  # the one in the middle of each image
     rates = [before.reshape(len(patches), -1) for before, _ in encoder.rates(patches.astype(np.float32))]
     _, plain = count_maps(maps, patches)

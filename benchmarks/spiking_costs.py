@@ -19,11 +19,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from spiking_engine import case
+from threadpoolctl import threadpool_limits
 
-from neuroclapp.plasticity import Factor
+from neuroclapp.plasticity import Factor, Time
 from neuroclapp.report.style import figure, label
 from neuroclapp.spiking.engine import Engine
 from neuroclapp.spiking.engine.arrays import arrays
@@ -95,8 +97,10 @@ def update(units: int, repeats: int) -> tuple[float, float]:
     xp = arrays("numpy", None)
     draw = np.random.default_rng(0)
     w = {"layer1.w_ff": np.array(weights["layer1.w_ff"])[None]}
-    names = [(symbol, when) for symbol in ("x", "z", "rho") for when in ("sample", "context")]
-    present = {Factor(*name): draw.random((1, units)) for name in (*names, ("d", "sample"), ("r", "sample"))}
+    factors = [Factor("d", "sample"), Factor("r", "sample")]
+    for when in get_args(Time):
+        factors += [Factor("x", when), Factor("z", when), Factor("rho", when)]
+    present = {factor: draw.random((1, units)) for factor in factors}
     turns = max(1, 2**22 // units**2)
 
     def change() -> None:
@@ -133,6 +137,7 @@ def main() -> None:
     parser.add_argument("--brian2", action="store_true", help="its C++ program beside the engine")
     parser.add_argument("--out", type=Path, default=Path("spiking_costs.png"))
     options = parser.parse_args()
+    threadpool_limits(1)  # until the end
     points = {
         "units": [(units, (units, 0.1, 20)) for units in options.units],
         "T [ms]": [(1000 * duration, (256, duration, 20)) for duration in options.durations],

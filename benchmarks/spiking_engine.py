@@ -21,6 +21,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -91,7 +92,7 @@ def measure(units: int, options: argparse.Namespace) -> None:
         compiled = CompiledNetwork(made, len(shown), folder)
         inference: dict[str, Work] = {"Brian2": lambda: compiled.run(shown, weights, start, False)}
         for name, engine in engines.items():
-            inference[f"engine, {name}"] = lambda engine=engine: engine.run(shown, weights, learn=False)
+            inference[f"engine, {name}"] = partial(engine.run, shown, weights, learn=False)
         learning: dict[str, Work] = {
             "Brian2": lambda: compiled.run(few, weights, start),
             "engine, numpy": lambda: Engine(made).run(few, weights),

@@ -121,7 +121,9 @@ def backward(scheme: str, order: Format, plan: Plan) -> Step:
     torch.manual_seed(0)
     count = len(plan.network.layers)
     modules = nn.ModuleList(DetachedModule(plan.network, n, CLAPP.contrast) for n in range(count))
-    modules.to(memory_format=order)
+    for array in modules.parameters():
+        if array.ndim == 4:
+            array.data = array.data.to(memory_format=order)
     groups = [list(modules.parameters())] if scheme == "one" else [list(m.parameters()) for m in modules]
     adams = [torch.optim.Adam(group, lr=2e-4, fused=True) for group in groups]
 

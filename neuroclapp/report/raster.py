@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..spiking.populations import Populations
-from .style import COLOURS, FIXATION, SACCADE, figure, label
+from .style import COLOURS, FIXATION, GATES, SACCADE, figure, label
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,18 @@ class Spikes:
     packet: NDArray[np.float64]
 
 
+_GATES = tuple(GATES.values())
+
+
 @dataclass(frozen=True)
 class Steps:
-    """One layer in every step: ``apical`` (steps, units), ``evidence`` (steps, modulators), ``gamma``."""
+    """One layer in every step: ``apical`` (steps, units), and of each modulator ``evidence`` (steps, its
+    units, fixation half first) and ``gamma`` (steps,).
+    """
 
     apical: NDArray[np.float64]
-    evidence: NDArray[np.float64]
-    gamma: NDArray[np.float64]
+    evidence: Sequence[NDArray[np.float64]]
+    gamma: Sequence[NDArray[np.float64]]
 
 
 def raster(
@@ -48,21 +53,21 @@ def raster(
         each.scatter(events.step * ms, events.unit, s=size, color="black", linewidths=0, alpha=0.6)
         label(each, "", "unit", name)
     dendrite, score, gamma = axes[len(spikes) :]
-    time = np.arange(len(steps.gamma)) * ms
+    time = np.arange(len(steps.apical)) * ms
     busiest = np.argsort(-np.abs(steps.apical).max(axis=0))[:6]
     dendrite.plot(time, steps.apical[:, busiest], lw=1, drawstyle="steps-mid")
     label(dendrite, "", "d = W_pred c", f"apical dendrite, {layer}: the 6 units with the largest plateau")
-    half = steps.evidence.shape[1] // 2
     by_presentation = np.repeat(np.array(sign), timing.steps)[: len(time)]
-    fixation, saccade = steps.evidence[:, :half].mean(axis=1), steps.evidence[:, half:].mean(axis=1)
-    running = np.where(
-        by_presentation >= 0, fixation[: len(by_presentation)], saccade[: len(by_presentation)]
-    )
-    score.plot(time[: len(running)], running, color=COLOURS["spiking"], lw=1.2)
+    for style, name, evidence, third in zip(("-", ":"), _GATES, steps.evidence, steps.gamma, strict=False):
+        fixation, saccade = (half.mean(axis=1)[: len(by_presentation)] for half in np.hsplit(evidence, 2))
+        running = np.where(by_presentation >= 0, fixation, saccade)
+        score.plot(time[: len(running)], running, color=COLOURS["spiking"], lw=1.2, ls=style, label=name)
+        gamma.step(time, third, where="mid", color="black", lw=1.2, ls=style)
+    if len(steps.gamma) > 1:
+        score.legend(fontsize=8, frameon=False)
     for margin, colour in ((1, FIXATION), (-1, SACCADE)):
         score.axhline(margin, color=colour, lw=1, ls="--")
     label(score, "", "score u", "the modulators' estimate as it builds up; dashed: the hinge's corners")
-    gamma.step(time, steps.gamma, where="mid", color="black", lw=1.2)
     gamma.set_ylim(-1.4, 1.4)
     gamma.set_yticks([-1, 0, 1])
     label(gamma, "time [ms]", "gamma", "third factor, released at the end")

@@ -168,10 +168,11 @@ def _raster(run: RunDirectory, seed: int) -> Any:
         return Spikes(*(arrays[f"{name}_spikes/{key}"] for key in ("step", "i", "packet")))
 
     top = len(layers) - 1
+    layer = run.populations.layers[top]
     steps = Steps(
         arrays[f"soma{top}_steps/apical"],
-        arrays[f"modulator{top}_steps/evidence"],
-        arrays[f"soma{top}_steps/gamma"][:, 0],
+        [arrays[f"modulator{top}_steps/evidence"][:, layer.rows(gate)] for gate in layer.gates],
+        [arrays[f"soma{top}_steps/{gate}"][:, 0] for gate in layer.gates],
     )
     shown = {"input": spikes("input")}
     shown |= {layer.name: spikes(f"soma{n}") for n, layer in enumerate(layers)}

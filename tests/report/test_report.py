@@ -67,14 +67,14 @@ def scores(world):
     return Gates(world, DRAW.standard_normal((300, 2)), DRAW.integers(-1, 2, (300, 2)).astype(float))
 
 
-def a_raster():
+def a_raster(gates=1):
     network = Network("small", (4,), (Layer("one", 5, bias=False),))
     pops = populations(network, Spiking(), (0.1,), (0.1,), np.random.default_rng(0))
     steps = 2 * pops.timing.steps + 1
     events = Spikes(np.array([0, 5, 9]), np.array([0, 1, 1]), np.array([1.0, 2.0, 3.0]))
-    layer = Steps(
-        DRAW.random((steps, 5)), DRAW.random((steps, 64)), DRAW.integers(-1, 2, steps).astype(float)
-    )
+    evidence = [DRAW.random((steps, 64)) for _ in range(gates)]
+    gamma = [DRAW.integers(-1, 2, steps).astype(float) for _ in range(gates)]
+    layer = Steps(DRAW.random((steps, 5)), evidence, gamma)
     return raster({"input": events, "one": events, "modulator": events}, layer, [0, 1], pops, "one")
 
 
@@ -93,6 +93,7 @@ FIGURES = {
     "gates": lambda: gates([scores("rate"), scores("spiking")], SIGN, LAYERS),
     "scores": lambda: score_scatter([DRAW.random(300)] * 2, [DRAW.random(300)] * 2, SIGN, LAYERS),
     "raster": a_raster,
+    "raster with two gates": lambda: a_raster(2),
 }
 
 

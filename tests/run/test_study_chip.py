@@ -9,9 +9,13 @@ from run.checks import results_of
 from run.test_study import MODEL, STUDY
 
 from neuroclapp.cli import main
+from neuroclapp.onchip.fixed.fit import Ranges, fitted
+from neuroclapp.onchip.fixed.schemes import Scheme
 from neuroclapp.run.study import StudyRun
 from neuroclapp.run.study_chip import ChipSimulator, scales_of
 from neuroclapp.run.study_simulate import learn
+from neuroclapp.run.study_worlds import Worlds
+from neuroclapp.study import load_study
 from neuroclapp.weights import load_weights
 
 CHIP = """
@@ -101,3 +105,28 @@ def test_kept_scales_are_those_that_were_chosen(finished, tmp_path):
     condition = run.study.condition("integers")
     path = run.of(condition, "scales.json")
     assert scales_of(run.worlds(condition), path) == scales_of(run.worlds(condition), tmp_path / "again.json")
+
+
+def test_values_that_came_later_do_not_move_what_was_kept_without_them():
+    study, _ = load_study("on_chip")
+    carry = study.condition("carry").settings
+    assert set(carry.all["chip"]["scheme"]) == {
+        *("accumulate", "mantissa", "every", "pairs", "keeps", "remainder")
+    }
+    for name, key, value in (("carry_k2", "synapses", 2), ("carry_low", "low", True)):
+        settings = study.condition(name).settings
+        assert settings.all["chip"]["scheme"][key] == value
+        assert settings.rates == carry.rates
+
+
+def test_fewer_levels_replay_counts_in_wider_steps():
+    study, _ = load_study("on_chip")
+    worlds = Worlds(study.condition("carry").settings, None)
+    names = [f"layer{n}.{part}" for n in (1, 2) for part in ("w_ff", "w_pred", "w_retro")]
+    alike = dict.fromkeys(names, 0.01)
+    activity = {"input": 0.6, "layer1": 1.5, "layer2": 1.9}
+    wide = Ranges(dict.fromkeys(names, 0.5), alike, alike, activity)
+    found = {levels: fitted(worlds.populations, wide, Scheme(levels=levels)).replay for levels in (16, 32)}
+    # 0.6 of 1/512 are 307 spikes, 1.5 and 1.9 of 1/256 are 384 and 486: in 32 levels steps of 16
+    assert found[32] == {"input": 4, "layer1": 4, "layer2": 4}
+    assert found[16] == {"input": 5, "layer1": 5, "layer2": 5}

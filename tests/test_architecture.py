@@ -44,7 +44,7 @@ ALLOWED = {
 }
 #: Where a backend's package may be imported.
 ONLY = {
-    "brian2": {"spiking/model.py", "spiking/standalone.py"},
+    "brian2": {"spiking/building.py", "spiking/layers.py", "spiking/model.py", "spiking/standalone.py"},
     "neo": {"spiking/neo.py"},
     "distributed": {"run/cluster.py"},
     "nir": {"onchip/nir.py"},

@@ -54,10 +54,10 @@ class CompiledNetwork:
                 f"must be at most {most}: Brian2's clocks part after that",
             )
         self._program = Program(folder)
-        from . import model
+        from . import building
 
         self.populations, self.stretch, self.permutable = populations, stretch, permutable
-        self._model = model.build(
+        self._model = building.build(
             populations,
             _blank(populations, stretch),
             Control(_identity(populations, stretch) if permutable else None, dendrite=dendrite),
@@ -109,9 +109,9 @@ class CompiledNetwork:
 
     def _check(self, control: Control) -> None:
         """Raise InputError for a control that this program was not built for."""
-        from . import model
+        from . import building
 
-        wanted, built = model.found_by(self.populations, control), self._model.found
+        wanted, built = building.found_by(self.populations, control), self._model.found
         if wanted != built and (wanted, built) != ("intact", "permuted"):
             raise InputError(
                 "CompiledNetwork", "control.dendrite", wanted, f"the program was built for {built!r}"
@@ -134,13 +134,13 @@ def run_steps(
     Slower by far than `CompiledNetwork`; meant for looking at single spikes (``steps``).
     """
     b2 = brian2()
-    from . import model
+    from . import building
 
     b2.set_device("runtime")
     b2.prefs.codegen.target = target
     control = control or Control()
     check(populations, stream, drawn)
-    made = model.build(populations, stream, control, steps, drawn)
+    made = building.build(populations, stream, control, steps, drawn)
     for owner, name, value in made.assignments(state or rest(populations), weights, learn, control):
         setattr(owner, name, value)
     made.network.run(made.duration, namespace={})

@@ -30,7 +30,10 @@ MEASURES = {
     "excess_spikes": "excess spikes per unit",
     "spikes": "spikes per unit",
     "norm_ratio.w_ff": "norm ratio, W",
+    "gate_open_fraction": "share of open gates",
     "accuracy.spiking": "accuracy in spikes [%]",
+    "accuracy.rate": "accuracy in rates [%]",
+    "accuracy.random_spiking": "accuracy of the random encoder, spikes [%]",
     "accuracy_few_labels.spiking": "accuracy in spikes, few labels [%]",
     "paired_difference.spiking_minus_rate": "spikes - rates [points]",
 }

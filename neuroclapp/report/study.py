@@ -54,6 +54,8 @@ _AGREEMENT = ("accumulated_cosine.w_ff", "accumulated_cosine.w_pred", "gate_agre
 _CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _LAYERS = ("-", "--", "-.", ":")
 _MARKS = ("o", "s", "^", "v")
+#: The most places on a linear axis that all have a tick.
+_TICKS = 8
 #: A share of one below which the figures call agreement broken.
 BROKEN = 0.97
 
@@ -81,10 +83,12 @@ def curves(picture: dict[str, Any], results: dict[str, Any]) -> Figure:
         label(each, picture["x"], MEASURES.get(measure, measure))
         if text:
             each.set_xticks(range(len(places)), list(map(str, places)), rotation=35, ha="right", fontsize=7)
-        elif picture["logarithmic"]:
-            each.set_xscale("log")
-            each.set_xticks(list(places), [f"{x:g}" for x in places])
-            each.minorticks_off()
+        else:
+            if picture["logarithmic"]:
+                each.set_xscale("log")
+            if picture["logarithmic"] or len(places) <= _TICKS:
+                each.set_xticks(list(places), [f"{x:g}" for x in places])
+                each.minorticks_off()
         if measure.startswith("paired_difference"):
             each.axhline(0.0, color="black", lw=0.7, ls=":")
     for each in axes[len(measures) :]:

@@ -2,7 +2,8 @@
 
 Written from the equations in `neuroclapp.spiking.populations` and `neuroclapp.spiking.variants`. Without leak
 and noise a packet unit has fired the running maximum of its charge, rounded down, so that all time steps are
-found at once, unless a packet would be larger than its neurons can send; all else goes step by step.
+found at once, unless a packet would be larger than its neurons can send; all else goes step by step. So do
+arrays that no cache holds, which are passed over once for each of the operations that find all at once.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from ..populations import Population, Populations
 from ..variants import IntegrateAndFire, Leaky
 from .arrays import Arrays
 
+#: Charges (batch, steps, units) that are worth finding all time steps of at once: 2 MB of them.
+_FEW = 2**18
+
 
 def input_packets(xp: Arrays, populations: Populations, charge: Any) -> Any:
     """Return packets (batch, steps, inputs) of a regular code; ``charge`` (batch, inputs) is of one step."""
     timing, source = populations.timing, populations.input
-    on = xp.array(np.clip(np.arange(1, timing.release + 1), 0, timing.steps_on))
-    fired = xp.floor(0.5 + charge[:, None] * on[:, None])
-    packets = _increments(xp, fired, timing.steps)
-    if float(packets.max()) <= source.neurons:
-        return packets
+    if len(charge) * timing.steps * source.units <= _FEW:
+        on = xp.array(np.clip(np.arange(1, timing.release + 1), 0, timing.steps_on))
+        fired = xp.floor(0.5 + charge[:, None] * on[:, None])
+        packets = _increments(xp, fired, timing.steps)
+        if float(packets.max()) <= source.neurons:
+            return packets
     packets = xp.full((len(charge), timing.steps, source.units), 0.0)
     v = xp.full((len(charge), source.units), 0.5)
     for step in range(timing.release):
@@ -46,7 +51,8 @@ def soma_packets(
     far thresholds lie above 1. With neurons one by one, membranes have a third axis.
     """
     timing, (batch, steps, units) = populations.timing, drive.shape
-    if populations.unit == "packet" and isinstance(populations.neuron, IntegrateAndFire):
+    few = batch * steps * units <= _FEW
+    if few and populations.unit == "packet" and isinstance(populations.neuron, IntegrateAndFire):
         packets, v = _at_once(xp, populations, drive, bias)
         if float(packets.max()) <= soma.neurons:
             return packets, v

@@ -12,7 +12,7 @@ import tomli_w
 
 from . import __version__, catalog
 from .errors import InputError, NeuroclappError, RunError
-from .run.folder import RunFolder
+from .run.folder import experiment_file
 from .run.kinds import kind_of
 from .run.parallel import Processes, Workers
 
@@ -152,7 +152,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _step(options: argparse.Namespace) -> None:
-    path = RunFolder(options.run).file
+    path = experiment_file(options.run)
     kind = kind_of(path)
     if options.step not in kind.steps:
         raise RunError(

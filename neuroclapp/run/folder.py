@@ -6,6 +6,7 @@ import hashlib
 import resource
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,15 @@ from .parallel import Processes, Workers
 Run = TypeVar("Run", bound="RunFolder")
 
 
-class RunFolder:
+def experiment_file(folder: Path) -> Path:
+    """Return the experiment's file of a run; raise RunError where there is none."""
+    path = folder / "experiment.toml"
+    if not path.is_file():
+        raise RunError(f"{folder}: not a run's directory (no experiment.toml); make one with neuroclapp run")
+    return path
+
+
+class RunFolder(ABC):
     """The directory of a run of any kind: its experiment, its steps, and which of them are done."""
 
     #: The steps in their order, and the files that each writes.
@@ -55,22 +64,17 @@ class RunFolder:
         return run
 
     @classmethod
+    @abstractmethod
     def resolve(cls, reference: str, settings: Mapping[str, str], source: Path) -> tuple[str, dict[str, Any]]:
         """Return title and resolved table of an experiment, once it and its data are known to fit.
 
         ``reference`` is its name or file, ``settings`` are laid over it, and ``source`` is what errors name.
         """
-        raise NotImplementedError
 
     @property
     def file(self) -> Path:
         """The experiment's file; raise RunError where there is none."""
-        path = self.folder / "experiment.toml"
-        if not path.is_file():
-            raise RunError(
-                f"{self.folder}: not a run's directory (no experiment.toml); make one with neuroclapp run"
-            )
-        return path
+        return experiment_file(self.folder)
 
     def clear(self, step: str) -> None:
         """Remove what this step and all later ones have written."""
@@ -89,6 +93,7 @@ class RunFolder:
 
     def check(self) -> None:
         """Raise where this is not a run's directory, or where its experiment does not fit."""
+        _ = self.file
 
     @property
     def digest(self) -> str:

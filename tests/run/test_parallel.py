@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from neuroclapp.errors import InputError, RunError
 from neuroclapp.files import write_json
 from neuroclapp.run.cluster import cluster
-from neuroclapp.run.folder import RunFolder
+from neuroclapp.run.directory import RunDirectory
 from neuroclapp.run.parallel import JobsFailedError, Processes, side_by_side
 
 
@@ -237,7 +237,7 @@ def test_a_run_is_sent_as_its_folder(tmp_path, monkeypatch):
     import pickle
 
     monkeypatch.chdir(tmp_path)
-    run = RunFolder(tmp_path.relative_to(tmp_path) / "here")
+    run = RunDirectory(tmp_path.relative_to(tmp_path) / "here")
     run.data = np.zeros(10**6)
     sent = pickle.dumps(run)
     assert len(sent) < 1000

@@ -308,6 +308,14 @@ def test_systems_learn_anew_from_a_file_that_was_changed_in_place(tmp_path):
     assert names[1] == names[2]
 
 
+def test_a_published_figure_of_a_layer_that_is_not_there_is_refused(experiment, tmp_path, capsys):
+    path = tmp_path / "wrong.toml"
+    path.write_text(experiment.read_text() + "[systems.published_layers]\nc = 50.0\n")
+    assert_refused(
+        ["run", str(path), "--out", str(tmp_path / "run")], "must be one of a, b", tmp_path / "run", capsys
+    )
+
+
 def test_settings_hold_at_every_level(experiment, tmp_path):
     settings = [
         "scale=long",

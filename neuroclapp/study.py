@@ -131,10 +131,13 @@ class Settings:
         values["model"] = {**asdict(load_network(self.model)), "title": ""}
         if self.chip is None:
             values.pop("chip")
-        else:  # these came later: what was kept without them stays found
+        else:  # these came later: what was kept without them, when they meant this, stays found
             scheme = values["chip"]["scheme"]
-            for key in ("synapses", "low", "levels"):
-                if scheme[key] == getattr(Scheme(), key):
+            meant = {"synapses": 1, "low": False, "levels": 32}
+            if scheme["accumulate"] != "carry":  # nothing else has levels
+                meant["levels"] = scheme["levels"]
+            for key, value in meant.items():
+                if scheme[key] == value:
                     scheme.pop(key)
         if self.feedback is None:
             values.pop("feedback")

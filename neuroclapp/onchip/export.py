@@ -59,13 +59,6 @@ def check(populations: Populations) -> None:
         )
 
 
-def check_one_gate(populations: Populations) -> None:
-    """Raise InputError where layers have two gates, which the program in integers does not."""
-    if populations.plasticity.prediction.gate == "separate":
-        allowed = "in integers a layer has one modulator: the gate must be 'shared'"
-        raise InputError("fixed point", "prediction.gate", "separate", allowed)
-
-
 def network(populations: Populations, weights: Weights) -> nir.Inference:
     """Return the inference half, its weights in thresholds per spike."""
     timing = populations.timing

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ..analysis.watching import Watch
 from ..files import read_json, write_json
 from ..onchip.chip import load_chip
-from ..onchip.export import check_one_gate
 from ..onchip.fixed.fit import Ranges, fitted, ranges
 from ..onchip.fixed.machine import LayerNow, Machine, Seen
 from ..onchip.fixed.scaling import Scales, fixed_program
@@ -98,7 +97,6 @@ def scales_of(worlds: Worlds, path: Path) -> Scales:
     run.
     """
     wanted = worlds.settings.on_chip
-    check_one_gate(worlds.populations)
     if path.is_file():
         kept = read_json(path)
         scales = fitted(worlds.populations, Ranges(**kept["ranges"]), wanted.scheme, wanted.words)
@@ -158,12 +156,18 @@ def _record(machine: Machine, seen: Sequence[Seen], network: int) -> Record:
     layers = []
     for number, layer in enumerate(machine.program.layers):
         now = [each.layers[number] for each in seen]
+        gammas, totals = (
+            {
+                gate: np.array([getattr(each, part)[number][gate][network] for each in seen], np.float64)
+                for gate in layer.modulators
+            }
+            for part in ("gamma", "total")
+        )
         layers.append(
             LayerRecord(
                 np.array([each.count[network] for each in now], dtype=np.float64),
                 np.array([each.charge[network] for each in now]) / layer.soma.threshold,
-                np.array([each.gamma[number][network] for each in seen], dtype=np.float64),
-                np.array([each.total[number][network] for each in seen], dtype=np.float64),
+                *(array for gate in layer.modulators for array in (gammas[gate], totals[gate])),
             )
         )
     return Record(np.array([each.input_count[network] for each in seen], dtype=np.float64), layers)

@@ -28,23 +28,25 @@ SCHEMES = {
 
 
 @pytest.mark.parametrize(
-    ("scheme", "feedback", "bias"),
+    ("scheme", "feedback", "bias", "gate"),
     [
-        ("carry", "split", True),
-        pytest.param("carry", "blocked", False, marks=pytest.mark.slow),
-        pytest.param("low", "split", False, marks=pytest.mark.slow),
-        pytest.param("shares", "blocked", False, marks=pytest.mark.slow),
-        pytest.param("batch", "split", False, marks=pytest.mark.slow),
-        pytest.param("weight", "symmetric", True, marks=pytest.mark.slow),
+        ("carry", "split", True, "separate"),
+        pytest.param("carry", "split", True, "shared", marks=pytest.mark.slow),
+        pytest.param("carry", "blocked", False, "shared", marks=pytest.mark.slow),
+        pytest.param("low", "split", False, "separate", marks=pytest.mark.slow),
+        pytest.param("shares", "blocked", False, "shared", marks=pytest.mark.slow),
+        pytest.param("batch", "split", False, "shared", marks=pytest.mark.slow),
+        pytest.param("batch", "split", True, "separate", marks=pytest.mark.slow),
+        pytest.param("weight", "symmetric", True, "shared", marks=pytest.mark.slow),
     ],
 )
-def test_lava_learns_the_same_bits(scheme, feedback, bias, tmp_path):
-    network, mapped = small(feedback, bias)
-    weights, stream = drawn(7, network, mapped, 20)
+def test_lava_learns_the_same_bits(scheme, feedback, bias, gate, tmp_path):
+    network, mapped = small(feedback, bias, gate)
+    weights, stream = drawn(9, network, mapped, 20)
     program = fixed_program(mapped, weights, load_chip("loihi2"), scales(SCHEMES[scheme]))
     file.write(program, tmp_path)
     found = learn_fixed(tmp_path, stream.inputs, stream.sign, limit_s=240)
-    machine = Machine([program])
+    machine, apart = Machine([program]), 0
     for n in range(len(stream)):
         seen = machine.present(stream.inputs[n : n + 1], stream.sign[n : n + 1])
         for number, (layer, now) in enumerate(zip(program.layers, seen.layers, strict=True)):
@@ -52,7 +54,10 @@ def test_lava_learns_the_same_bits(scheme, feedback, bias, tmp_path):
             assert np.array_equal(found[f"{name}/count"][n], now.count[0]), (name, n)
             assert np.array_equal(found[f"{name}/charge"][n], now.charge[0]), (name, n)
             assert np.array_equal(found[f"{name}/retro"][n], now.retro[0]), (name, n)
-            assert found[f"{name}/gamma"][n] == seen.gamma[number][0], (name, n)
+            for which, gamma in seen.gamma[number].items():
+                assert found[f"{name}/{which}"][n] == gamma[0], (name, which, n)
+            apart += len({int(gamma[0]) for gamma in seen.gamma[number].values()}) - 1
+    assert (apart > 0) == (gate == "separate")
     for name in machine.weights:
         assert np.array_equal(found[f"{name}/weights"], machine.weights[name][0]), name
         assert np.array_equal(found[f"{name}/tags"], machine.tags[name][0]), name
@@ -61,8 +66,10 @@ def test_lava_learns_the_same_bits(scheme, feedback, bias, tmp_path):
     assert (found["a.w_ff/weights"] != first.weights).any() or (found["a.w_ff/tags"] != first.tags).any()
 
 
-def test_a_program_reads_back_as_it_was_written(tmp_path):
-    _reads_back(small(bias=True), scales(), tmp_path)
+@pytest.mark.parametrize("gate", ["shared", "separate"])
+def test_a_program_reads_back_as_it_was_written(gate, tmp_path):
+    _reads_back(small(bias=True, gate=gate), scales(), tmp_path)
+    assert f'"version": {1 + (gate == "separate")},' in (tmp_path / file.FILE).read_text()
 
 
 def test_a_program_of_synapses_side_by_side_reads_back(tmp_path):
@@ -78,10 +85,10 @@ def _reads_back(made, chosen, tmp_path):
     assert (again.chip, again.clock, again.input) == (program.chip, program.clock, program.input)
     for one, other in zip(again.layers, program.layers, strict=True):
         assert (one.soma, one.axon) == (other.soma, other.axon)
-        assert all(
-            np.array_equal(a, b)
-            for a, b in zip(vars(one.modulator).values(), vars(other.modulator).values(), strict=True)
-        )
+        assert one.modulators.keys() == other.modulators.keys()
+        for gate, m in one.modulators.items():
+            theirs = vars(other.modulators[gate])
+            assert all(np.array_equal(value, theirs[key]) for key, value in vars(m).items())
         for a, b in zip(one.connections, other.connections, strict=True):
             assert (a.key, a.exponent, a.carry, a.dw, a.dt, a.folds) == (
                 b.key,

@@ -10,9 +10,7 @@ from agreement.small_spiking import BASE, UNITS, VALUES, network, stream
 from agreement.test_disturbances import CONTROLS, UNRELIABLE, drawn_weights, made_of, uneven
 from agreement.test_engine import mismatches
 
-from neuroclapp.errors import InputError
 from neuroclapp.network import Prediction
-from neuroclapp.onchip.fixed.scaling import fixed_program
 from neuroclapp.plasticity import Control, permuted_dendrites
 from neuroclapp.spiking.drawn import draw
 from neuroclapp.spiking.engine import Engine, Simulation
@@ -179,11 +177,6 @@ def test_single_changes_follow_the_gradient_of_equation_10():
     for name, each in cosines.items():
         assert len(each) > 20, name
         assert np.mean(each) > 0.999, name
-
-
-def test_in_integers_two_gates_are_refused_by_name():
-    with pytest.raises(InputError, match="in integers a layer has one modulator: the gate must be 'shared'"):
-        fixed_program(made_of(two_gates(), replace(BASE, grid=None)), None, None, None)
 
 
 @pytest.mark.parametrize("name", ["packet", "neurons", "decaying", "leaky_alone", "all", "disturbed"])

@@ -109,11 +109,15 @@ def test_kept_scales_are_those_that_were_chosen(finished, tmp_path):
 
 def test_values_that_came_later_do_not_move_what_was_kept_without_them():
     study, _ = load_study("on_chip")
+    first = {*("accumulate", "mantissa", "every", "pairs", "keeps", "remainder")}
+    for name in ("carry_levels32", "plain", "batch"):
+        assert set(study.condition(name).settings.all["chip"]["scheme"]) == first
     carry = study.condition("carry").settings
-    assert set(carry.all["chip"]["scheme"]) == {
-        *("accumulate", "mantissa", "every", "pairs", "keeps", "remainder")
-    }
-    for name, key, value in (("carry_k2", "synapses", 2), ("carry_low", "low", True)):
+    for name, key, value in (
+        ("carry", "levels", 16),
+        ("carry_k2", "synapses", 2),
+        ("carry_low", "low", True),
+    ):
         settings = study.condition(name).settings
         assert settings.all["chip"]["scheme"][key] == value
         assert settings.rates == carry.rates

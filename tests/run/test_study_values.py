@@ -131,7 +131,6 @@ def test_values_left_out_do_not_change_what_is_known_of_a_world(study):
             'gate = "separate"\nmodel = "{symmetric}"',
             "gate = 'separate': only a split has halves: feedback = 'symmetric'",
         ),
-        ('gate = "separate"', 'gate = "separate"\nchip = {chip = "loihi2"}', "in integers a layer has one"),
     ],
 )
 def test_a_wrong_value_is_one_clear_error(study, capsys, tmp_path, old, new, message):

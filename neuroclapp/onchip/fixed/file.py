@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...files import read_json, write_text
-from ...plasticity import Factor
+from ...plasticity import GATES, Factor
 from .. import series
 from ..checked import Table
 from ..clock import WINDOWS, Clock
@@ -26,7 +26,8 @@ from .program import (
 )
 
 FILE = "fixed.json"
-FORMAT, VERSION = "neuroclapp-fixed-point", 1
+#: Version 2 has two gates; a program with one is written as version 1.
+FORMAT, VERSIONS = "neuroclapp-fixed-point", (1, 2)
 _TARGETS = ("w_ff", "bias", "w_pred", "w_retro")
 _FACTORS = [Factor(symbol, time) for symbol in ("z", "rho", "d", "r") for time in WINDOWS]  # type: ignore[arg-type]
 _POST = {f"{factor.symbol}({factor.time})": factor for factor in _FACTORS}
@@ -37,7 +38,7 @@ def write(program: FixedProgram, folder: Path) -> None:
     clock = program.clock
     document = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": max(len(layer.modulators) for layer in program.layers),
         "chip": program.chip,
         "clock": {"dt": clock.dt, "steps": clock.steps, "steps_on": clock.steps_on, "epoch": clock.epoch},
         "input": vars(program.input),
@@ -53,7 +54,7 @@ def read(folder: Path) -> FixedProgram:
     path = folder / FILE
     table = Table(read_json(path), path)
     table.only("format", FORMAT)
-    table.only("version", VERSION)
+    version = table.only("version", *VERSIONS)
     part = table.table("clock")
     steps = part.integer("steps", 4)
     clock = Clock(
@@ -66,7 +67,7 @@ def read(folder: Path) -> FixedProgram:
     below = _read_units(table.table("input"))
     source, layers = below, []
     for one in table.tables("layers"):
-        layer = _read_layer(one, below, path)
+        layer = _read_layer(one, below, path, version)
         layers.append(layer)
         below = layer.soma
     program = FixedProgram(table.text("chip"), clock, source, tuple(layers))
@@ -75,21 +76,25 @@ def read(folder: Path) -> FixedProgram:
 
 
 def _layer(layer: FixedLayer) -> dict[str, Any]:
-    modulator = {
-        key: value.tolist() if isinstance(value, np.ndarray) else value
-        for key, value in vars(layer.modulator).items()
-    }
+    second = layer.modulator_retro
     axon = {} if layer.axon is None else {"axon": vars(layer.axon)}
     return {
         **axon,
         "soma": vars(layer.soma),
         "connections": [_connection(one) for one in layer.connections],
-        "modulator": modulator,
+        "modulator": _modulator(layer.modulator),
+        **({} if second is None else {"modulator_retro": _modulator(second)}),
+    }
+
+
+def _modulator(of: FixedModulator) -> dict[str, Any]:
+    return {
+        key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in vars(of).items()
     }
 
 
 def _connection(one: FixedConnection) -> dict[str, Any]:
-    folds = [{**vars(f), "post": [f"{p.symbol}({p.time})" for p in f.post]} for f in one.folds]
+    folds = [_fold(fold) for fold in one.folds]
     part = {"part": one.part} if one.part else {}
     return {
         "target": one.target,
@@ -105,6 +110,13 @@ def _connection(one: FixedConnection) -> dict[str, Any]:
     }
 
 
+def _fold(one: FixedFold) -> dict[str, Any]:
+    values = {**vars(one), "post": [f"{factor.symbol}({factor.time})" for factor in one.post]}
+    if one.gate == "gamma":
+        del values["gate"]
+    return values
+
+
 def _read_units(table: Table) -> FixedUnits:
     units = FixedUnits(
         table.text("name"),
@@ -118,14 +130,23 @@ def _read_units(table: Table) -> FixedUnits:
     return units
 
 
-def _read_layer(table: Table, below: FixedUnits, path: Path) -> FixedLayer:
+def _read_layer(table: Table, below: FixedUnits, path: Path, version: int) -> FixedLayer:
     soma = _read_units(table.table("soma"))
-    connections = tuple(_read_connection(one, soma, below, path) for one in table.tables("connections"))
+    connections = tuple(
+        _read_connection(one, soma, below, path, version) for one in table.tables("connections")
+    )
     targets = [one.key for one in connections]
-    if len(set(targets)) < len(targets) or not {"w_ff", "w_pred"} <= set(targets):
-        raise table.refuse("connections", "need w_ff and w_pred, and each target and part once")
+    needed = ("w_ff", "w_pred", "w_retro")[: version + 1]
+    if len(set(targets)) < len(targets) or not set(needed) <= set(targets):
+        raise table.refuse("connections", f"need {', '.join(needed)}, and each target and part once")
     axon = _read_axon(table.table("axon")) if "bias" in targets else None
-    part = table.table("modulator")
+    modulator = _read_modulator(table.table("modulator"), soma)
+    second = _read_modulator(table.table("modulator_retro"), soma) if version > 1 else None
+    table.done()
+    return FixedLayer(soma, connections, modulator, axon, second)
+
+
+def _read_modulator(part: Table, soma: FixedUnits) -> FixedModulator:
     rest = part.get("rest")
     modulators = len(rest) if isinstance(rest, list) else 0
     modulator = FixedModulator(
@@ -139,8 +160,7 @@ def _read_layer(table: Table, below: FixedUnits, path: Path) -> FixedLayer:
         part.integer("baseline", 0),
     )
     part.done()
-    table.done()
-    return FixedLayer(soma, connections, modulator, axon)
+    return modulator
 
 
 def _read_axon(table: Table) -> FixedAxon:
@@ -151,7 +171,9 @@ def _read_axon(table: Table) -> FixedAxon:
     return axon
 
 
-def _read_connection(table: Table, soma: FixedUnits, below: FixedUnits, path: Path) -> FixedConnection:
+def _read_connection(
+    table: Table, soma: FixedUnits, below: FixedUnits, path: Path, version: int
+) -> FixedConnection:
     target = table.only("target", *_TARGETS)
     shape = (soma.units, {"w_ff": below.units, "bias": 1}.get(target, soma.units))
     tagged = table.get("dt") != ""
@@ -161,7 +183,7 @@ def _read_connection(table: Table, soma: FixedUnits, below: FixedUnits, path: Pa
         table.integer("carry", 1),
         series.parse(table.text("dw"), path, table.key("dw")),
         series.parse(table.text("dt"), path, table.key("dt")) if tagged else (),
-        tuple(_read_fold(one) for one in table.tables("folds")),
+        tuple(_read_fold(one, version) for one in table.tables("folds")),
         _integers(table, "weights", shape),
         _integers(table, "tags", shape),
         table.integer("every", 0),
@@ -171,7 +193,7 @@ def _read_connection(table: Table, soma: FixedUnits, below: FixedUnits, path: Pa
     return connection
 
 
-def _read_fold(table: Table) -> FixedFold:
+def _read_fold(table: Table, version: int) -> FixedFold:
     names = table.get("post")
     if not isinstance(names, list) or not names or any(name not in _POST for name in names):
         raise table.refuse("post", f"must be a list of {', '.join(_POST)}")
@@ -183,6 +205,7 @@ def _read_fold(table: Table) -> FixedFold:
         table.integer("stride", 1),
         table.integer("most", 1),
         table.only("keeps", True, False),
+        table.only("gate", *GATES) if version > 1 and table.has("gate") else "gamma",
     )
     table.done()
     return fold

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...plasticity import Factor, third_factor
+from ...plasticity import Factor, Gate, third_factor
 from ...presentations import Presentations
 from ...spiking.populations import LayerPopulations, Populations
 from ...weights import Weights
@@ -122,7 +122,9 @@ def _layer(
     w_pred = weights[f"{name}.w_pred"]
     w_retro = weights.get(f"{name}.w_retro", w_pred.T)
     d, r = z[:-1] @ w_pred.T, z[1:] @ w_retro.T
-    gamma = third_factor((z[1:] * d).sum(1), sign[1:].astype(np.float64))
+    scores: dict[Gate, Array] = {"gamma": (z[1:] * d).sum(1), "gamma_retro": (z[:-1] * r).sum(1)}
+    known = sign[1:].astype(np.float64)
+    learned = {g: np.flatnonzero(third_factor(u, known))[-LOOKED_AT:] for g, u in scores.items()}
     values = {
         Factor("x", "sample"): x[1:],
         Factor("x", "context"): x[:-1],
@@ -133,13 +135,13 @@ def _layer(
         Factor("d", "sample"): d,
         Factor("r", "sample"): r,
     }
-    chosen = np.flatnonzero(gamma)[-LOOKED_AT:]
     for rule in rate_rules(populations.plasticity):
         if rule.target == "bias" and not layer.bias:
             continue
         eta = layer.eta if rule.target in ("w_ff", "bias") else layer.eta_pred
         posts, changes = [], []
         for product in rule.products:
+            chosen = learned[product.gate]
             post = (
                 np.prod([values[factor][chosen] for factor in product.post], axis=0)
                 * product.coefficient

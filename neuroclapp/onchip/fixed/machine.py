@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...plasticity import Factor, Target
+from ...plasticity import Factor, Gate, Target
 from ..clock import WINDOWS, Clock, Window
 from ..integer import MEMBRANE_BITS
 from ..interpreter import LAVA_WORDS, Mode, Rule, Words, apply
@@ -24,6 +24,7 @@ from .program import (
     FixedConnection,
     FixedFold,
     FixedLayer,
+    FixedModulator,
     FixedProgram,
     FixedUnits,
 )
@@ -53,12 +54,12 @@ class LayerNow:
 
 @dataclass(frozen=True)
 class Seen:
-    """One presentation: counts, layers, gamma (networks,) and modulators' spikes (networks, 2) by layer."""
+    """One presentation: counts, layers, and by layer and gate gamma (networks,) and spikes (networks, 2)."""
 
     input_count: Integers
     layers: list[LayerNow]
-    gamma: list[NDArray[np.int64]]
-    total: list[Integers]
+    gamma: list[dict[Gate, Integers]]
+    total: list[dict[Gate, Integers]]
 
 
 def _nothing(like: LayerNow) -> LayerNow:
@@ -121,7 +122,8 @@ class Machine:
         program, clock = self.program, self.program.clock
         packets = input_packets(program.input, inputs, clock)
         input_count = packets.sum(1)
-        layers, gammas, totals = [], [], []
+        layers: list[LayerNow] = []
+        gammas, totals = list[dict[Gate, Integers]](), list[dict[Gate, Integers]]()
         for number, layer in enumerate(program.layers):
             packets, v = respond(layer.soma, self._heard(layer, packets), clock.silent)
             count = packets.sum(1)
@@ -132,11 +134,15 @@ class Machine:
                 self._collected(layer, "w_pred", count),
                 self._collected(layer, "w_retro", count),
             )
-            held = self.before[1][number].ahead if self.before else np.zeros_like(now.ahead)
-            gamma, total = released(layer, held, count, sign)
+            then = self.before[1][number] if self.before else _nothing(now)
+            heard: dict[Gate, tuple[Integers, Integers]] = {
+                "gamma": (then.ahead, now.count),
+                "gamma_retro": (now.retro, then.count),
+            }
+            both = {gate: released(m, *heard[gate], sign) for gate, m in layer.modulators.items()}
             layers.append(now)
-            gammas.append(gamma)
-            totals.append(total)
+            gammas.append({gate: gamma for gate, (gamma, _) in both.items()})
+            totals.append({gate: total for gate, (_, total) in both.items()})
         seen = Seen(input_count, layers, gammas, totals)
         if learn:
             self._learn(
@@ -217,7 +223,7 @@ class Machine:
         source = self.program.input
         pre = {"sample": seen.input_count, "context": context_input}
         for number, layer in enumerate(self.program.layers):
-            gamma, now, then = seen.gamma[number], seen.layers[number], context[number]
+            gates, now, then = seen.gamma[number], seen.layers[number], context[number]
             own = {"sample": now.count, "context": then.count}
             present = {
                 Factor("z", "sample"): now.count,
@@ -230,7 +236,8 @@ class Machine:
             for one in layer.connections:
                 name = f"{layer.soma.name}.{one.key}"
                 moves = one.every > 0 and (self.presentation + 1) % one.every == 0
-                chosen = np.arange(self.networks) if moves else np.flatnonzero(gamma)
+                opens = np.any([gates[fold.gate] for fold in one.folds], 0)
+                chosen = np.arange(self.networks) if moves else np.flatnonzero(opens)
                 if len(chosen):
                     replays = {w: np.zeros((len(chosen), 1), np.int64) for w in WINDOWS}
                     if one.target == "bias" and layer.axon is not None:
@@ -239,7 +246,8 @@ class Machine:
                         units, counts = (source, pre) if one.target == "w_ff" else (layer.soma, own)
                         replays = {w: replayed(units, counts[w][chosen], self.words) for w in WINDOWS}
                     here = {factor: array[chosen] for factor, array in present.items()}
-                    self._change(name, one, chosen, replays, here, gamma[chosen], random, moves)
+                    own_gates = {gate: gamma[chosen] for gate, gamma in gates.items()}
+                    self._change(name, one, chosen, replays, here, own_gates, random, moves)
             pre, source = own, layer.soma
         self.presentation += 1
 
@@ -250,7 +258,7 @@ class Machine:
         chosen: Integers,
         replays: dict[Window, Integers],
         here: dict[Factor, Integers],
-        gamma: Integers,
+        gates: Mapping[Gate, Integers],
         random: Array,
         moves: bool,
     ) -> None:
@@ -265,17 +273,20 @@ class Machine:
             if window not in folds and not now:
                 continue
             y = np.zeros((len(chosen), w.shape[1]), dtype=np.int64)
+            opens = np.zeros((len(chosen), 1), dtype=bool)
             if window in folds:
                 number, fold = folds[window]
-                y, rest[number, chosen] = folded(fold, gamma, here, rest[number, chosen])
-            x1 = replays[window] * (gamma != 0)[:, None]
-            y3 = np.full_like(y, middle if (now or not one.every) else 0)
+                opens = gates[fold.gate][:, None] != 0
+                y, left = folded(fold, gates[fold.gate], here, rest[number, chosen])
+                y, rest[number, chosen] = y * opens, np.where(opens, left, rest[number, chosen])
+            x1 = replays[window] * opens
+            y3 = np.zeros_like(y) + middle * (now or (opens if not one.every else 0))
             values = {"x0": x1 > 0, "x1": x1, "y1": middle + y, "y3": y3, "w": w, "t": t}
             shared = float(random[clock.window(window)[0] // clock.epoch])
             numbers = shared if self._random is None else self._random
             changed = apply(self._rules[name], values, numbers, self.words, self.mode)
             w, t = changed.get("w", w), changed.get("t", t)
-            self.saturated[name] += int(np.count_nonzero((t <= low) | (t >= high)))
+            self.saturated[name] += int(np.count_nonzero((t <= low + 1) | (t >= high)))
         self.weights[name][chosen], self.tags[name][chosen] = w, t
 
 
@@ -306,10 +317,9 @@ def respond(units: FixedUnits, charge: Integers, silent: int) -> tuple[Integers,
 
 
 def released(
-    layer: FixedLayer, held: Integers, count: Integers, sign: NDArray[np.int8]
+    m: FixedModulator, held: Integers, count: Integers, sign: NDArray[np.int8]
 ) -> tuple[Integers, Integers]:
-    """Return gamma (networks,) and the spikes of both halves (networks, 2)."""
-    m = layer.modulator
+    """Return gamma (networks,) and the spikes of both halves (networks, 2) of the score ``held . count``."""
     coincidences = shifted(held, m.coincidence) * count
     evidence = np.matmul(coincidences.astype(np.float64), m.listens.T.astype(np.float64)).astype(np.int64)
     half = evidence.shape[1] // 2

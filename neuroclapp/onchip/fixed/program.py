@@ -14,7 +14,8 @@ replays ``x1 = (count + 2^(replay - 1)) >> replay``, and the postsynaptic neuron
 
 q is the product of the neuron's own integers: d (what W_pred c brought to the apical dendrite, in weight
 steps times spikes), r, a count, rho'. The rest of a rounding is kept for the next fold, so that rounding
-loses nothing.
+loses nothing. gamma is the fold's gate: a layer with separate gates (Eqs. 10-14) has two modulators, one of
+the score z . d and one of c . r.
 
 A bias is the synapse of an axon that is always on. A chip's own bias, a constant current, is set and not
 learned; a synapse has the tag and the traces of all others, and the neuron's y1 of ``w_ff`` does for both. So
@@ -30,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...plasticity import Factor, Target
+from ...plasticity import Factor, Gate, Target
 from ..clock import Clock, Window
 from ..series import Term
 
@@ -56,7 +57,7 @@ class FixedUnits:
 class FixedFold:
     """What the neuron shows in a window; see the module's equations. ``most`` is the largest |y|.
 
-    ``keeps``: whether the rest of a rounding is kept; without it rest = 0.
+    ``keeps``: whether the rest of a rounding is kept; without it rest = 0. ``gate``: whose gamma it is.
     """
 
     window: Window
@@ -66,6 +67,7 @@ class FixedFold:
     stride: int
     most: int
     keeps: bool = True
+    gate: Gate = "gamma"
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ class FixedModulator:
         clip((rest_m + resolution -+ (evidence_m multiplier >> shift)) >> FRACTION, 0, burst)
 
     (- for fixation) with ``evidence = listens ((d >> coincidence) count)``; all but ``burst`` hold
-    ``FRACTION`` fractional bits. gamma is released where a half fires more than ``baseline`` spikes.
+    ``FRACTION`` fractional bits. gamma is released where a half fires more than ``baseline`` spikes. In the
+    second modulator r stands for d, and the context's count for the sample's.
     """
 
     listens: Integers
@@ -138,16 +141,25 @@ FRACTION = 10
 
 @dataclass(frozen=True)
 class FixedLayer:
-    """A layer: its somata, its plastic connections and its modulator.
+    """A layer: its somata, its plastic connections and its modulators.
 
     ``axon``: where a connection's target is "bias"; its weights and tags are (units, 1), its folds those of
-    ``w_ff``, whose y1 it sees.
+    ``w_ff``, whose y1 it sees. ``modulator_retro``: where gates are separate, that of the second one.
     """
 
     soma: FixedUnits
     connections: tuple[FixedConnection, ...]
     modulator: FixedModulator
     axon: FixedAxon | None = None
+    modulator_retro: FixedModulator | None = None
+
+    @property
+    def modulators(self) -> dict[Gate, FixedModulator]:
+        """The modulator of each gate."""
+        found: dict[Gate, FixedModulator] = {"gamma": self.modulator}
+        if self.modulator_retro is not None:
+            found["gamma_retro"] = self.modulator_retro
+        return found
 
     def connection(self, target: Target) -> FixedConnection | None:
         """Return the plastic connection with this target, None where there is none."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...plasticity import Factor, Rule
+from ...plasticity import Factor, Gate, Rule, Target
 from ...plasticity import Product as RateProduct
 from ...spiking.populations import LayerPopulations, Population, Populations, Timing
 from ...weights import Weights
@@ -36,6 +36,8 @@ Array = NDArray[np.float64]
 
 #: Bits of a fold's multiplier: learning rates are at most 0.4 % off.
 MULTIPLIER_BITS = 8
+#: What brings a gate's score: the dendrite of W_pred, and that of W_retro.
+_HEARD: dict[Gate, Target] = {"gamma": "w_pred", "gamma_retro": "w_retro"}
 #: Bits of what a modulator unit hears, with sign (a membrane's), and the largest score that they must hold.
 EVIDENCE_BITS, LARGEST_SCORE = 24, 16.0
 
@@ -76,7 +78,6 @@ def fixed_program(populations: Populations, weights: Weights, chip: Chip, scales
     Raises InputError where it does not fit.
     """
     export.check(populations)
-    export.check_one_gate(populations)
     timing = populations.timing
     if scales.scheme.synapses > 1 or scales.scheme.low:
         for layer in populations.layers:
@@ -111,8 +112,10 @@ def _layer(
             connections += _connections(rule, layer, soma, below, weights, scales)
         elif axon is not None:
             connections.append(_bias(connections[0], axon, name, weights, scales))
-    exponent = scales.finest(f"{name}.w_pred")
-    return FixedLayer(soma, tuple(connections), _modulator(layer, exponent), axon)
+    first, *second = (
+        _modulator(layer, gate, scales.finest(f"{name}.{_HEARD[gate]}")) for gate in layer.gates
+    )
+    return FixedLayer(soma, tuple(connections), first, axon, *second)
 
 
 def _connections(
@@ -233,6 +236,7 @@ def _fold(
         stride=multiple,
         most=(2 ** (scales.words.trace - 1) - 1) // multiple,
         keeps=scales.scheme.keeps,
+        gate=product.gate,
     )
 
 
@@ -262,10 +266,11 @@ def _units(population: Population, threshold: int, scales: Scales) -> FixedUnits
     )
 
 
-def _modulator(layer: LayerPopulations, exponent: int) -> FixedModulator:
+def _modulator(layer: LayerPopulations, gate: Gate, exponent: int) -> FixedModulator:
+    """Return the modulator of a gate, whose dendrite holds steps of ``2^-exponent``."""
     given, quantum = layer.modulator, layer.soma.quantum
     listens_bits = 2
-    listens = np.floor(layer.listens * 2**listens_bits + 0.5).astype(np.int64)
+    listens = np.floor(layer.listens[layer.rows(gate)] * 2**listens_bits + 0.5).astype(np.int64)
     unit = quantum**2 * 2.0**-exponent / 2**listens_bits
     coincidence = max(0, int(np.ceil(np.log2(LARGEST_SCORE / unit))) - (EVIDENCE_BITS - 1))
     one = 2**FRACTION

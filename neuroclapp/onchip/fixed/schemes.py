@@ -70,7 +70,7 @@ class Scheme:
     remainder: bool = True
     synapses: Literal[1, 2, 4, 8] = 1
     low: bool = False
-    levels: PositiveInt = 32
+    levels: PositiveInt = 16
 
     def __post_init__(self) -> None:
         if self.low and (self.accumulate != "carry" or self.synapses > 1):

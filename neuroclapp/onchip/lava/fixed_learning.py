@@ -61,19 +61,21 @@ def build(
             for trace in ("y1", "y3"):
                 shows = "w_ff" if one.target == "bias" else one.target
                 getattr(somata, f"{shows}_{trace}").connect(getattr(dense, f"s_in_{trace}"))
-        modulator = FixedModulator(layer, clock, name=f"{name}_modulator")
-        site = FixedSite(layer, sign, clock, name=f"{name}_site")
-        listens = Dense(
-            weights=layer.modulator.listens.astype(np.int32),
-            num_weight_bits=8,
-            sign_mode=SignMode.EXCITATORY,
-            num_message_bits=_PAYLOAD_BITS,
-            name=f"{name}_listens",
-        )
-        somata.coincidence_out.connect(listens.s_in)
-        listens.a_out.connect(modulator.a_in)
-        modulator.s_out.connect(site.a_in)
-        site.gamma_out.connect(somata.gamma_in)
+        for gate, m in layer.modulators.items():
+            second = gate.removeprefix("gamma")
+            modulator = FixedModulator(m, clock, name=f"{name}_modulator{second}")
+            site = FixedSite(m, sign, clock, name=f"{name}_site{second}")
+            listens = Dense(
+                weights=m.listens.astype(np.int32),
+                num_weight_bits=8,
+                sign_mode=SignMode.EXCITATORY,
+                num_message_bits=_PAYLOAD_BITS,
+                name=f"{name}_listens{second}",
+            )
+            getattr(somata, f"coincidence{second}_out").connect(listens.s_in)
+            listens.a_out.connect(modulator.a_in)
+            modulator.s_out.connect(site.a_in)
+            site.gamma_out.connect(getattr(somata, f"{gate}_in"))
         below = somata
     return source, files
 

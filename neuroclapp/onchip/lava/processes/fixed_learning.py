@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from neuroclapp.onchip.clock import Clock, Window
 from neuroclapp.onchip.fixed.program import FRACTION, FixedAxon, FixedConnection, FixedLayer, FixedUnits
+from neuroclapp.onchip.fixed.program import FixedModulator as Modulator
 from neuroclapp.onchip.integer import INPUT_THRESHOLD, IntegerSomata
-from neuroclapp.plasticity import Factor
+from neuroclapp.plasticity import GATES, Factor, Gate
 
 Integers = NDArray[np.signedinteger[Any]]
 
@@ -105,7 +106,8 @@ class FixedAlwaysModel(PyLoihiProcessModel):  # type: ignore[misc]
 class FixedSomata(AbstractProcess):
     """Somata with apical and retro dendrites, in integers; ports as of the floating-point ``LearningSomata``.
 
-    ``record`` (.npz) gets ``count``, ``charge``, ``apical``, ``retro`` (presentations, units) and ``gamma``.
+    ``record`` (.npz) gets ``count``, ``charge``, ``apical``, ``retro`` (presentations, units), ``gamma`` and
+    ``gamma_retro`` (presentations,).
     """
 
     def __init__(
@@ -114,9 +116,9 @@ class FixedSomata(AbstractProcess):
         values = {"layer": layer, "clock": clock, "presentations": presentations, "record": str(record)}
         super().__init__(**values, **options)
         shape = (layer.soma.units,)
-        for name in ("a_in", "apical_in", "retro_in", "gamma_in"):
+        for name in ("a_in", "apical_in", "retro_in", "gamma_in", "gamma_retro_in"):
             setattr(self, name, InPort(shape=shape))
-        for name in ("s_out", "coincidence_out", *_TRACE_PORTS):
+        for name in ("s_out", "coincidence_out", "coincidence_retro_out", *_TRACE_PORTS):
             setattr(self, name, OutPort(shape=shape))
 
 
@@ -131,8 +133,10 @@ class FixedSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
     apical_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     retro_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     gamma_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    gamma_retro_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
     coincidence_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+    coincidence_retro_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
     w_ff_y1: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
     w_ff_y3: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
     w_pred_y1: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
@@ -144,13 +148,14 @@ class FixedSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
         super().__init__(proc_params)
         layer, self._clock = proc_params["layer"], proc_params["clock"]
         self._soma, self._connections = layer.soma, layer.connections
-        self._coincidence, self._record = layer.modulator.coincidence, proc_params["record"]
+        self._coincidence = {gate: m.coincidence for gate, m in layer.modulators.items()}
+        self._record = proc_params["record"]
         units = layer.soma.units
         self._units = IntegerSomata((units,), layer.soma.neurons, layer.soma.threshold, self._clock)
         self._none = np.zeros(units, dtype=np.int64)
         self._before = self._held = self._ahead = self._retro = self._none
         self._charge = self._charge_before = self._none
-        self._gamma = 0
+        self._gates: dict[Gate, int] = dict.fromkeys(GATES, 0)
         self._rest = {
             (one.target, number): np.zeros(units, dtype=np.int64)
             for one in self._connections
@@ -159,12 +164,12 @@ class FixedSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
         self._shown: dict[str, Integers] = {}
         names = ("count", "charge", "apical", "retro")
         self._kept = {name: np.zeros((proc_params["presentations"], units), dtype=np.int64) for name in names}
-        self._kept["gamma"] = np.zeros(proc_params["presentations"], dtype=np.int64)
+        self._kept |= {gate: np.zeros(proc_params["presentations"], dtype=np.int64) for gate in GATES}
 
     def run_spk(self) -> None:
         presentation, phase = divmod(self.time_step - 1, self._clock.period)
         basal, apical, retro = self.a_in.recv(), self.apical_in.recv(), self.retro_in.recv()
-        gamma = self.gamma_in.recv()
+        gammas = self.gamma_in.recv(), self.gamma_retro_in.recv()
         if phase == 0:
             self._turn()
             basal = np.zeros_like(basal)
@@ -172,14 +177,17 @@ class FixedSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
             self._ahead, self._retro = self._ahead + apical, self._retro + retro
         if phase < self._clock.steps:
             packets = self._units.step(basal, phase)
-            half = (1 << self._coincidence) >> 1
             self.s_out.send(packets)
-            self.coincidence_out.send(((self._held + half) >> self._coincidence) * packets)
+            self.coincidence_out.send(self._coincide("gamma", self._held, packets))
         else:
             self.s_out.send(_replay(self._soma, self._units.count, self._before, self._clock, phase))
             self.coincidence_out.send(np.zeros_like(basal))
+        retro = self._none
+        if phase == self._clock.release - 1:
+            retro = self._coincide("gamma_retro", self._retro, self._before)
+        self.coincidence_retro_out.send(retro)
         if phase == self._clock.release:
-            self._gamma = int(gamma[0])
+            self._gates = {gate: int(gamma[0]) for gate, gamma in zip(GATES, gammas, strict=True)}
             net = self._units.count.astype(np.int64) * self._soma.threshold + self._units.v
             self._charge = net - self._soma.threshold // 2
             self._keep(presentation)
@@ -188,7 +196,15 @@ class FixedSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
     def _turn(self) -> None:
         self._before, self._charge_before = self._units.count, self._charge
         self._units.turn()
-        self._held, self._ahead, self._retro, self._gamma = self._ahead, self._none, self._none, 0
+        self._held, self._ahead, self._retro = self._ahead, self._none, self._none
+        self._gates = dict.fromkeys(GATES, 0)
+
+    def _coincide(self, gate: Gate, held: Integers, count: Integers) -> Integers:
+        """Return what a dendrite and spikes bring to the modulator of a gate, 0 where there is none."""
+        coincidence = self._coincidence.get(gate)
+        if coincidence is None:
+            return self._none
+        return ((held + ((1 << coincidence) >> 1)) >> coincidence) * count
 
     def _show(self, presentation: int, phase: int) -> None:
         """Send y1 and y3; a fold is computed in its window's first step, since it changes its rest."""
@@ -204,7 +220,7 @@ class FixedSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
             if one.part or one.target == "bias":  # it sees the y1 and y3 of the first part, or of w_ff
                 continue
             for number, fold in enumerate(one.folds):
-                if fold.window == window and self._gamma:
+                if fold.window == window and self._gates[fold.gate]:
                     shown[f"{one.target}_y1"] = _MIDDLE + self._fold(one, number)
                     shown[f"{one.target}_y3"] = self._none + (0 if one.every else _MIDDLE)
             if one.every and window == "context" and (presentation + 1) % one.every == 0:
@@ -221,7 +237,7 @@ class FixedSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
             Factor("d", "sample"): self._held,
             Factor("r", "sample"): self._retro,
         }
-        value, shows = self._none + self._gamma * fold.multiplier, self._none + 1
+        value, shows = self._none + self._gates[fold.gate] * fold.multiplier, self._none + 1
         for factor in fold.post:
             value = value * own[factor]
             shows = shows * own[factor] if factor.symbol == "rho" else shows
@@ -236,20 +252,22 @@ class FixedSomataModel(PyLoihiProcessModel):  # type: ignore[misc]
     def _keep(self, presentation: int) -> None:
         if presentation >= len(self._kept["gamma"]):
             return
-        values = (self._units.count, self._charge, self._held, self._retro, self._gamma)
-        for name, value in zip(("count", "charge", "apical", "retro", "gamma"), values, strict=True):
+        values = (self._units.count, self._charge, self._held, self._retro)
+        for name, value in zip(("count", "charge", "apical", "retro"), values, strict=True):
             self._kept[name][presentation] = value
+        for gate, gamma in self._gates.items():
+            self._kept[gate][presentation] = gamma
         if presentation == len(self._kept["gamma"]) - 1:
             np.savez(self._record, **self._kept)  # type: ignore[arg-type]
 
 
 class FixedModulator(AbstractProcess):
-    """Both halves of a layer's modulator: evidence (2 * units,) at ``a_in``, spikes at the release."""
+    """Both halves of a modulator: evidence (2 * units,) at ``a_in``, spikes at the release."""
 
-    def __init__(self, layer: FixedLayer, clock: Clock, **options: Any) -> None:
-        super().__init__(layer=layer, clock=clock, **options)
-        self.a_in = InPort(shape=layer.modulator.rest.shape)
-        self.s_out = OutPort(shape=layer.modulator.rest.shape)
+    def __init__(self, modulator: Modulator, clock: Clock, **options: Any) -> None:
+        super().__init__(modulator=modulator, clock=clock, **options)
+        self.a_in = InPort(shape=modulator.rest.shape)
+        self.s_out = OutPort(shape=modulator.rest.shape)
 
 
 @implements(proc=FixedModulator, protocol=LoihiProtocol)
@@ -261,7 +279,7 @@ class FixedModulatorModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self._of, self._clock = proc_params["layer"].modulator, proc_params["clock"]
+        self._of, self._clock = proc_params["modulator"], proc_params["clock"]
         self._direction = np.repeat([-1, 1], len(self._of.rest) // 2)
         self._evidence = np.zeros(len(self._of.rest), dtype=np.int64)
 
@@ -280,10 +298,10 @@ class FixedModulatorModel(PyLoihiProcessModel):  # type: ignore[misc]
 class FixedSite(AbstractProcess):
     """Release gamma where the half that the ``sign`` (presentations,) selects fires above its baseline."""
 
-    def __init__(self, layer: FixedLayer, sign: NDArray[np.int8], clock: Clock, **options: Any) -> None:
-        super().__init__(layer=layer, sign=sign, clock=clock, **options)
-        self.a_in = InPort(shape=layer.modulator.rest.shape)
-        self.gamma_out = OutPort(shape=(layer.soma.units,))
+    def __init__(self, modulator: Modulator, sign: NDArray[np.int8], clock: Clock, **options: Any) -> None:
+        super().__init__(modulator=modulator, sign=sign, clock=clock, **options)
+        self.a_in = InPort(shape=modulator.rest.shape)
+        self.gamma_out = OutPort(shape=modulator.listens.shape[1:])
 
 
 @implements(proc=FixedSite, protocol=LoihiProtocol)
@@ -295,9 +313,9 @@ class FixedSiteModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        layer, self._sign, self._clock = (proc_params[key] for key in ("layer", "sign", "clock"))
-        self._half, self._baseline = len(layer.modulator.rest) // 2, layer.modulator.baseline
-        self._none = np.zeros(layer.soma.units, dtype=np.int64)
+        modulator, self._sign, self._clock = (proc_params[key] for key in ("modulator", "sign", "clock"))
+        self._half, self._baseline = len(modulator.rest) // 2, modulator.baseline
+        self._none = np.zeros(modulator.listens.shape[1], dtype=np.int64)
 
     def run_spk(self) -> None:
         presentation, phase = divmod(self.time_step - 1, self._clock.period)

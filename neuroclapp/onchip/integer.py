@@ -28,7 +28,7 @@ Integers = NDArray[np.int32]
 
 #: Bits of a membrane with its sign: it saturates.
 MEMBRANE_BITS = 24
-#: The input units' threshold.
+#: The input units' threshold: activities become charges in this many steps of it.
 INPUT_THRESHOLD = 2**12
 _MOST = 2 ** (MEMBRANE_BITS - 1) - 1
 

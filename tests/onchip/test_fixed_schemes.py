@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from neuroclapp.errors import InputError
 from neuroclapp.onchip import series
-from neuroclapp.onchip.fixed.machine import folded
+from neuroclapp.onchip.fixed.presented import folded
 from neuroclapp.onchip.fixed.program import FixedFold
 from neuroclapp.onchip.fixed.scaling import ratio
 from neuroclapp.onchip.fixed.schemes import Scheme, neutral, per_product, rules, stride

@@ -37,9 +37,6 @@ from ..series import Term
 
 Integers = NDArray[np.int64]
 
-#: An input's threshold: activities become charges in this many steps of a threshold.
-INPUT_THRESHOLD = 4096
-
 
 @dataclass(frozen=True)
 class FixedUnits:

@@ -16,11 +16,11 @@ from ...weights import Weights
 from .. import export
 from ..chip import Chip
 from ..clock import Clock
+from ..integer import INPUT_THRESHOLD
 from ..interpreter import LAVA_WORDS, Words
 from ..products import rules as rate_rules
 from .program import (
     FRACTION,
-    INPUT_THRESHOLD,
     FixedAxon,
     FixedConnection,
     FixedFold,

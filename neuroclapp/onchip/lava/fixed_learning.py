@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .. import series
 from ..clock import Clock
-from ..fixed.machine import input_charge
+from ..fixed.presented import input_charge
 from ..fixed.program import FixedConnection, FixedLayer, FixedProgram
 from .processes.fixed_learning import (
     FixedAlways,

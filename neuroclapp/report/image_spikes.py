@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from .datasets import data_name
 from .document import Shown, cost_and_versions, document, pictures, table
 from .style import figure, label
-from .systems import data_name
 
 _COLOURS = ("#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#0072b2", "#f0e442")
 _READOUTS = {"refitted": "readout fitted to spikes", "unchanged": "readout of the rates"}

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from .datasets import data_name
 from .document import Shown, cost_and_versions, document, pictures, table
 from .style import COLOURS, figure, label
-from .systems import data_name
 
 _NAMES = {
     "random": "random, rates",

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from .datasets import data_name
 from .document import Shown, cost_and_versions, document, pictures, table
 from .style import COLOURS, figure, label
-from .systems import LEARNS, data_name
+from .systems import LEARNS
 
 _READOUTS = {"refitted": ("o-", "readout fitted to spikes"), "unchanged": ("s--", "readout of the rates")}
 _LAYERS = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#000000")

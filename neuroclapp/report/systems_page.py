@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 from ..data import SETS
+from .datasets import DATA, SPEECH, data_name, paper_of
 from .document import Shown, cost_and_versions, document, pictures, table
-from .systems import DATA, SPEECH, data_name, paper_of
 
 Columns = tuple[list[str], list[list[str]]]
 

@@ -15,7 +15,7 @@ from ..onchip.chip import load_chip
 from ..onchip.fixed import file
 from ..onchip.fixed.scaling import fixed_program
 from ..report.text import aligned
-from ..study import OnChip, Settings
+from ..settings import OnChip, Settings
 from .directory import RunDirectory
 from .study_chip import scales_of
 from .study_worlds import Worlds

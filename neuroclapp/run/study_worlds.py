@@ -16,13 +16,14 @@ from ..errors import InputError
 from ..network import Network, Prediction, load_network
 from ..plasticity import Control
 from ..presentations import Presentations, fixations, generator, survey
+from ..settings import Settings
 from ..spiking.drawn import Drawn, blank, draw
 from ..spiking.engine import Simulation
 from ..spiking.grid import rounded
 from ..spiking.mapping import populations
 from ..spiking.populations import Populations
 from ..spiking.state import State
-from ..study import Condition, Settings, Study
+from ..study import Condition, Study
 from ..weights import Weights, shapes
 
 #: Presentations of a stretch, and random numbers in one, at most.

@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from ..report.document import Shown
-from ..report.systems import accuracy, layers, loss, modules, training
+from ..report.modules import modules
+from ..report.systems import accuracy, layers
 from ..report.systems_page import figure_of, page
+from ..report.training import loss, training
 from ..systems import Row, TableOfSystems
 from .draw import plot_report, results_of
 from .systems import SystemsRun

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import Any
 
-from ..report.systems import data_name
+from ..report.datasets import data_name
 from ..report.systems_page import columns, comparable
 from ..report.text import ruled
 from .systems import SystemsRun, compare_systems

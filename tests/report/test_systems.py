@@ -9,8 +9,10 @@ import tomli_w
 
 from neuroclapp.plasticity import third_factor
 from neuroclapp.report.document import Shown, png
-from neuroclapp.report.systems import accuracy, layers, loss, modules, training
+from neuroclapp.report.modules import modules
+from neuroclapp.report.systems import accuracy, layers
 from neuroclapp.report.systems_page import columns, page
+from neuroclapp.report.training import loss, training
 from neuroclapp.run.systems import SystemsRun
 from neuroclapp.run.systems_plot import alike, plot_systems
 from neuroclapp.run.systems_table import table

@@ -103,6 +103,8 @@ class Settings:
         values = asdict(self)
         values.pop("seeds")
         values["model"] = {**asdict(load_network(self.model)), "title": ""}
+        if values["spiking"]["code"].get("once") is False:  # it came later
+            values["spiking"]["code"].pop("once")
         if self.chip is None:
             values.pop("chip")
         else:  # these came later: what was kept without them, when they meant this, stays found

@@ -81,7 +81,7 @@ def draw(populations: Populations, stream: Presentations, generator: np.random.G
         source = populations.input
         mean = stream.inputs[:, None] / (source.quantum * timing.steps_on)
         shape = (len(stream), timing.steps_on, source.units)
-        packets = np.minimum(generator.poisson(mean, shape), source.neurons).astype(np.uint16)
+        packets = _packets(populations.code, mean, shape, source.neurons, generator)
     neuron = populations.neuron
     if isinstance(neuron, EscapeNoise):
         for layer in populations.layers:
@@ -99,6 +99,16 @@ def draw(populations: Populations, stream: Presentations, generator: np.random.G
     ]
     lots, late = _axons(populations, len(stream), generator)
     return Drawn(packets, tuple(thresholds), tuple(noise), tuple(works), lots, late)
+
+
+def _packets(
+    code: Poisson, mean: Array, shape: tuple[int, ...], neurons: int, generator: np.random.Generator
+) -> NDArray[np.uint16]:
+    """Draw the packets of input units of ``neurons`` neurons, with these means (broadcast to ``shape``)."""
+    if code.once:
+        fires = np.broadcast_to(np.minimum(mean / neurons, 1.0), shape)
+        return generator.binomial(neurons, fires).astype(np.uint16)
+    return np.minimum(generator.poisson(mean, shape), neurons).astype(np.uint16)
 
 
 def _noise(

@@ -69,9 +69,13 @@ class Regular:
 class Poisson:
     """An input unit is ``neurons`` Poisson neurons: a packet in each time step is a Poisson number of mean
     activity / (quantum * steps_on), at most ``neurons``.
+
+    ``once``: each neuron fires at most once in a step, as in Brian2's ``PoissonGroup``: a binomial number of
+    the same mean, whose variance is less by the probability with which a neuron fires.
     """
 
     kind: Literal["poisson"] = "poisson"
+    once: bool = False
 
 
 @description(frozen=True, config=DESCRIPTION)

@@ -116,6 +116,23 @@ def test_poisson_packets_have_mean_and_variance_of_their_rates():
     np.testing.assert_allclose(counts.var(0)[1:] / expected[1:], 1, atol=0.35)
 
 
+def test_poisson_neurons_that_fire_once_in_a_step_have_a_binomial_variance():
+    net = network()
+    made = spiking_network(net, replace(BASE, code=Poisson(once=True), neurons=8, gain=(0.5, 0.5)))
+    rates = np.linspace(0, 2, INPUTS)
+    shown = Presentations(np.tile(rates, (600, 1)), np.zeros(600, dtype=np.int8), np.arange(600))
+    packets = draw(made, shown, np.random.default_rng(4)).packets
+    steps = packets.shape[1]
+    fires = np.minimum(rates * 8 / steps, 1)  # spikes of one neuron in a step
+    assert packets.max() <= 8
+    spread = np.sqrt(8 * steps * fires * (1 - fires) / 600)
+    assert (np.abs(packets.sum(1).mean(0) - 8 * steps * fires) <= 4 * spread + 1e-9).all()
+    within = (fires > 0) & (fires < 1)
+    found = packets.reshape(-1, INPUTS).var(0)[within]
+    np.testing.assert_allclose(found / (8 * fires * (1 - fires))[within], 1, atol=0.08)
+    assert np.ptp(fires[within]) > 0.5
+
+
 @given(tau=st.floats(0.005, 10.0), seed=st.integers(0, 1000))
 def test_a_decaying_dendrite_is_a_sum_of_decays(tau, seed):
     """What is held at the end is the sum over packets of ``W z exp(-time to go / tau)``."""

@@ -14,8 +14,9 @@ from .traces import Dynamics
 
 Array = NDArray[np.float64]
 
-#: Where so many of all neurons spike in a step, an epoch's spikes are weighted by one matrix product.
-_FEW = 0.25
+#: Where so many of all neurons spike in a step, an epoch's spikes are weighted by one matrix product, and so
+#: they are where there are no more synapses than this.
+_FEW, _SMALL = 0.25, 2**17
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Ahead:
     ``fall`` (epochs, traces) is held against what decays drop. Impulses: ``rise_x`` (epochs, steps, 2 pre) in
     each step, ``rise_y`` (epochs, 3, 1) per spike back, ``again`` (epochs, 2 pre) of earlier spikes than the
     epoch's last. ``spiked`` and ``last``: see `neuroclapp.onchip.interpreter.sided.Epoch`. ``rows``: which
-    neurons spike in each step, where they are few. ``upwards``: what rounds synapses.
+    neurons spike in each step, where they are few of many. ``upwards``: what rounds synapses.
     """
 
     fall: Array
@@ -52,7 +53,7 @@ def look_ahead(
     rise_x = (last[:, None] == steps)[:, :, None] * rises["x"][:, None, :, None].astype(float)
     extra = synapses.pre.whole + (synapses.pre.part > 0)
     rows = found
-    if epoch > 1 and np.count_nonzero(sent) < _FEW * sent.size:
+    if epoch > 1 and pre * post > _SMALL and np.count_nonzero(sent) < _FEW * sent.size:
         rows = [row.nonzero()[0] for row in sent]
     falls = np.stack([numbers.decay(side, ends, ()) for side, _ in _sides(synapses)], 1)
     unity = 1 << fraction

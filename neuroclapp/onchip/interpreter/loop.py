@@ -91,6 +91,7 @@ class _Network:
         w, self._fraction = state.w[self._at], sided.target.fraction
         self._post, self._pre = w.shape
         self._summed = np.ascontiguousarray(w.T) << self._fraction
+        self._widest = max(2**synapses.words.weight, int(np.abs(w).max()))
         self._room = Room(self._summed, sided.target, synapses.words)
         self._pending = state.pending[self._at].copy()
         self._cells = Running(cells, membrane.u[self._at], membrane.v[self._at], membrane.step)
@@ -126,15 +127,14 @@ class _Network:
 
     def _largest(self, sent: Integers) -> int:
         """Return a bound of what arrives at a neuron in a step."""
-        widest = max(2**self._synapses.words.weight, int(np.abs(self._summed).max()) >> self._fraction)
-        brought = widest * int(np.abs(sent).sum(1).max()) << max(0, self._synapses.exponent)
+        brought = self._widest * int(np.abs(sent).sum(1).max()) << max(0, self._synapses.exponent)
         return max(int(np.abs(self._pending).max()), brought)
 
     def _bring(self, ahead: Ahead, first: int, sent: Integers, arriving: Integers) -> None:
         """Fill what arrives in the steps of an epoch; what its last one brings is pending."""
         exponent, fraction = self._synapses.exponent, self._fraction
         if ahead.rows is None:
-            brought = products((self._summed >> fraction).T, sent, exponent)
+            brought = products((self._summed >> fraction).T, sent, exponent, self._widest)
             arriving[0], arriving[1:], self._pending = self._pending, brought[:-1], brought[-1]
             return
         for step, weighted in enumerate(sent):

@@ -127,9 +127,13 @@ def _counted(sent: Integers) -> tuple[Integers, Integers]:
     return spiked.sum(axis=0), (spiked * steps).max(axis=0)
 
 
-def products(weights: Integers, sent: Integers, exponent: int) -> Integers:
-    """Return what the steps of ``sent`` (steps, ..., pre) bring, (steps, ..., post): see `dense.current`."""
-    largest = int(np.abs(weights).max()) * int(np.abs(sent).sum(axis=-1).max())
+def products(weights: Integers, sent: Integers, exponent: int, widest: int | None = None) -> Integers:
+    """Return what the steps of ``sent`` (steps, ..., pre) bring, (steps, ..., post): see `dense.current`.
+
+    ``widest``: a bound of the magnitudes of ``weights``, where one is known.
+    """
+    widest = int(np.abs(weights).max()) if widest is None else widest
+    largest = widest * int(np.abs(sent).sum(axis=-1).max())
     kind = next((one for most, one in _EXACT if largest < most), np.int64)
     columns: NDArray[Any] = np.swapaxes(weights, -1, -2).astype(kind)
     rows = np.swapaxes(sent, 0, -2)  # of each network; of a single one they are where they were

@@ -111,6 +111,10 @@ class System:
         return self.contrast.blocks[module] if self.contrast.blocks else 1
 
 
+#: Steps of e-prop to a chunk: so many need no more memory than the traces of 256 inputs and units.
+CHUNK = 128
+
+
 @dataclass(frozen=True, config=DESCRIPTION)
 class InTime:
     """What a system that hears sound has besides: a time step predicts those that follow it.
@@ -123,7 +127,9 @@ class InTime:
     layer that it hears may learn to be predicted (``"plastic"``, appendix B.2), through z alone and no deeper
     than its module, or learns from its own loss only (``"blocked"``). ``recurrent_source``: where their
     negatives come from, if not from where the contrast's do. ``recurrent_rate`` multiplies their learning
-    rate.
+    rate. ``chunk``: the steps after which e-prop brings its traces up to date, forward in time; 1 is every
+    step, as on a chip. The sum is the same: within a chunk it is taken in another order, so that an excerpt
+    no longer than a chunk needs no traces at all.
     """
 
     window: NonNegativeInt = 128
@@ -131,6 +137,7 @@ class InTime:
     below: Literal["plastic", "blocked"] = "plastic"
     recurrent_source: Literal["anywhere", "same_image"] | None = None
     recurrent_rate: PositiveFloat = 1.0
+    chunk: PositiveInt = CHUNK
 
 
 def head(module: Module) -> Layer:

@@ -175,6 +175,8 @@ class SpeechExperiment(TableOfSystems):
     def trained_on(self, row: Row) -> dict[str, Any]:
         found = {**self._depends_on(row, asdict(self.data)), "features": row.features}
         in_time = {} if row.learns == "nothing" else {"in_time": asdict(row.in_time)}
+        if in_time and row.in_time.chunk == InTime().chunk:  # it came later
+            in_time["in_time"].pop("chunk")
         return {**found, **in_time}
 
 

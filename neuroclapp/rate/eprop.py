@@ -20,11 +20,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ..objective import CHUNK
 from .matmul import matmul
 from .recurrent import BLOCK, Arrays, Steps, follow, partials, recall
-
-#: Steps to a chunk. So many need no more memory than the traces of a layer with 256 inputs and units.
-CHUNK = 128
 
 
 class Projection:

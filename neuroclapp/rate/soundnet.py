@@ -200,7 +200,8 @@ class SoundNetwork(ModularNetwork):
         delta = to_c.whole(response.z.shape[1])
         to_x: Tensor | None = None
         if self.in_time.recurrent == "eprop":
-            changes = eprop(arrays, response.z, response.output, delta, gates=response.gates)
+            chunk = self.in_time.chunk
+            changes = eprop(arrays, response.z, response.output, delta, chunk, response.gates)
             to_x = input_delta(arrays, response.z, response.output, delta) if onward else None
         elif self.in_time.recurrent == "bptt" or onward:
             changes, to_x = recurrent.bptt(arrays, response.z, delta, to_input=onward)

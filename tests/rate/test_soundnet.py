@@ -11,6 +11,7 @@ from torch.nn.functional import conv1d, cross_entropy, relu, softplus
 from neuroclapp.data.patches import Batch
 from neuroclapp.network import Layer, Network, Prediction
 from neuroclapp.objective import Contrast, InTime, System
+from neuroclapp.rate import eprop
 from neuroclapp.rate.frames import FRAME, framed, strides, unframed
 from neuroclapp.rate.modular import Randomness, initial
 from neuroclapp.rate.pairs import draw
@@ -127,6 +128,14 @@ CASES = {
         System("", contrast=Contrast(steps=3, skip=0, negatives=2)),
         InTime(6, "eprop", recurrent_source="same_image"),
     ),
+    "CLAPP, e-prop, traces carried at every step": (
+        System("", contrast=Contrast(steps=3, skip=0)),
+        InTime(6, "eprop", chunk=1),
+    ),
+    "CLAPP, e-prop, traces carried every three steps": (
+        System("", contrast=Contrast(steps=3, skip=0)),
+        InTime(6, "eprop", chunk=3),
+    ),
     "CLAPP, samples blocked": (System("", contrast=Contrast(steps=3, skip=0)), InTime(0, "eprop", "blocked")),
     "CLAPP, recurrent units at rest": (System("", contrast=Contrast(steps=2)), InTime(5, "nothing")),
     "CLAPP, blocked": (
@@ -173,6 +182,19 @@ def test_closed_form_equals_autograd(case):
         moved += scale > 0
     still = 4 if in_time.recurrent == "nothing" else 0
     assert moved == len(found) - still
+
+
+@pytest.mark.parametrize(("chunk", "carried"), [(128, 0), (5, 4), (1, 16)])
+def test_a_chunk_says_how_often_traces_are_carried_forward(monkeypatch, chunk, carried):
+    """Sixteen steps: never where they are one chunk; else at each chunk's end, and at each single step."""
+    calls = []
+    for name in ("carry", "step"):
+        kept = getattr(eprop.Projection, name)
+        monkeypatch.setattr(eprop.Projection, name, lambda *a, kept=kept: calls.append(1) or kept(*a))
+    system, in_time = CASES["CLAPP, e-prop"]
+    net = built(NETWORK, system, replace(in_time, chunk=chunk))
+    net.learn(sounds(), Randomness(3, 7), None)
+    assert len(calls) == 2 * carried  # w_ih and w_hh
 
 
 def test_without_recurrent_units_the_top_convolution_predicts_itself():

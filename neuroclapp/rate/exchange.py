@@ -138,18 +138,18 @@ def share_of_batch(batch: Item, rank: int, count: int) -> Item:
 
 
 @contextmanager
-def ranks(backend: str | None = None) -> Iterator[Exchange]:
-    """Join the processes that torchrun started, NCCL between GPUs and gloo else; without torchrun be alone.
+def ranks(device: str = "cpu") -> Iterator[Exchange]:
+    """Join the processes that torchrun started; without torchrun be alone.
 
-    With GPUs, ``torch.cuda.current_device()`` is then this process's own.
+    ``device``: the type of what their arrays lie on. NCCL joins GPUs, and gloo the rest. With "cuda" the
+    current device is then this process's own, by its local rank.
     """
     if not dist.is_torchelastic_launched():
         yield ALONE
         return
-    cuda = torch.cuda.is_available()
-    if cuda:
+    if device == "cuda":
         torch.cuda.set_device(dist.get_node_local_rank())
-    dist.init_process_group(backend or ("nccl" if cuda else "gloo"))
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
     try:
         yield Ranks()
     finally:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .. import catalog
 from ..errors import NeuroclappError
+from ..rate.devices import named, place
 from ..rate.exchange import ranks
 from ..rate.training import train
 from ..resolve import load_systems
@@ -31,9 +32,10 @@ def main() -> int:
         check(experiment, catalog.find("experiments", options.experiment))
         run = SystemsRun(options.out or Path("runs") / Path(options.experiment).stem)
         run.__dict__["experiment"] = experiment
-        with ranks() as exchange:
+        with ranks(named()[0].type) as exchange:
             for row, seed in run.jobs:
                 batches, path, learner = run.batches(row, seed), run.kept(row, seed), run.learner(row, seed)
+                place(learner.network)
                 if row.learns != "nothing" and trained(path) < row.recipe.length(batches.per_epoch):
                     train(learner, batches, seed, path, exchange=exchange)
                     if exchange.rank == 0:

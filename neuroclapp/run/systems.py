@@ -23,6 +23,7 @@ from ..data import OWN
 from ..data.published import state_of
 from ..errors import InputError, RunError
 from ..files import read_json, write_json
+from ..rate.devices import place
 from ..rate.training import Batched, Learner, before_forks, train
 from ..resolve import load_systems, read_systems
 from ..systems import Row, SpeechExperiment, SystemsExperiment, digest, reason
@@ -156,6 +157,7 @@ def train_systems(run: SystemsRun) -> None:
 
 def _train(run: SystemsRun, row: Row, seed: int, updates: int, report: Report) -> None:
     path, learner = run.kept(row, seed), run.learner(row, seed)
+    place(learner.network)
     if row.learns == "nothing":
         if not path.is_file():
             learner.save(path)
@@ -219,6 +221,7 @@ def _compare(run: SystemsRun, row: Row, seed: int, report: Report) -> None:
     if path.is_file():
         return
     learner = run.learner(row, seed)
+    place(learner.network)
     learner.load(run.kept(row, seed))
     found = run.material.read_out(row, seed, learner, report)
     history = learner.history

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -64,6 +65,8 @@ class Alone:
         pass
 
 
+#: How long a process waits for others, which may train a system of their own meanwhile.
+_LONG = timedelta(days=30)
 #: The exchange of a process that has no others.
 ALONE = Alone()
 
@@ -149,7 +152,7 @@ def ranks(device: str = "cpu") -> Iterator[Exchange]:
         return
     if device == "cuda":
         torch.cuda.set_device(dist.get_node_local_rank())
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_LONG)
     try:
         yield Ranks()
     finally:

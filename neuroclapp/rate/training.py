@@ -31,6 +31,8 @@ from .modular import Learned, ModularNetwork, Randomness
 
 #: Updates over which losses are averaged before they are noted.
 NOTE = 50
+#: What a history has rows of, one value for each module.
+ROWS = ("loss", "share", "pending_loss", "pending_share")
 
 
 class Batched(Protocol):
@@ -46,14 +48,28 @@ class Batched(Protocol):
 class History:
     """What training noted: mean ``loss`` and ``share`` of open gates, (notes, modules), and its cost [s].
 
-    ``waited`` is the time that training waited for data.
+    A note is of `NOTE` updates, the last one of those that are left. Pending are losses and shares of single
+    updates since the last note, (updates, modules). ``waited`` is the time that training waited for data.
     """
 
     loss: list[list[float]] = field(default_factory=list)
     share: list[list[float]] = field(default_factory=list)
+    pending_loss: list[list[float]] = field(default_factory=list)
+    pending_share: list[list[float]] = field(default_factory=list)
     cpu: float = 0.0
     wall: float = 0.0
     waited: float = 0.0
+
+    def add(self, learned: list[list[Learned]]) -> None:
+        """Add updates to what is pending; their losses leave the device on which they are."""
+        self.pending_loss += [[float(one.loss) for one in modules] for modules in learned]
+        self.pending_share += [[float(one.share) for one in modules] for modules in learned]
+
+    def note(self) -> None:
+        """Make one note of what is pending."""
+        self.loss.append(np.mean(self.pending_loss, axis=0).tolist())
+        self.share.append(np.mean(self.pending_share, axis=0).tolist())
+        self.pending_loss, self.pending_share = [], []
 
 
 def before_forks() -> None:
@@ -85,22 +101,29 @@ class Learner:
 
         With ``exchange``, ``batch`` is the joint batch of all processes, and this one learns from its share.
         """
-        batch = share_of_batch(batch, exchange.rank, exchange.count)
+        places, labels = self.tensors(share_of_batch(batch, exchange.rank, exchange.count))
+        self.pace(updates)
+        learned = self.network.learn(places, Randomness(seed, self.done), labels, self.apply, exchange)
+        self.done += 1
+        return learned
+
+    def tensors(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Return a batch's places and labels where the lowest module is."""
+        first = next(self.network.parameters())
+        labels = None if batch.labels is None else torch.from_numpy(batch.labels).to(first.device)
+        return torch.from_numpy(batch.patches).to(first), labels
+
+    def pace(self, updates: int) -> None:
+        """Set the learning rates of the update that comes, of so many."""
         rate = self.recipe.rate(self.done, updates)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = rate * group["factor"]
 
-        def apply(learned: Learned) -> None:
-            self.optimisers[learned.module].step()
-            self.optimisers[learned.module].zero_grad(set_to_none=True)
-
-        first = next(self.network.parameters())
-        labels = None if batch.labels is None else torch.from_numpy(batch.labels).to(first.device)
-        places = torch.from_numpy(batch.patches).to(first)
-        learned = self.network.learn(places, Randomness(seed, self.done), labels, apply, exchange)
-        self.done += 1
-        return learned
+    def apply(self, learned: Learned) -> None:
+        """Change a module's weights by its gradients, and let these go."""
+        self.optimisers[learned.module].step()
+        self.optimisers[learned.module].zero_grad(set_to_none=True)
 
     def save(self, path: Path) -> None:
         """Write weights, moments and history, whole or not at all."""
@@ -108,7 +131,7 @@ class Learner:
         for name, array in self.network.named_arrays():
             for key, value in self._state(array).items():
                 tensors[f"{name}/{key}"] = value.contiguous()
-        for key in ("loss", "share"):
+        for key in ROWS:
             tensors[f"history/{key}"] = torch.tensor(getattr(self.history, key), dtype=torch.float64)
         tensors["history/cost"] = torch.tensor(
             [self.history.cpu, self.history.wall, self.history.waited], dtype=torch.float64
@@ -138,8 +161,9 @@ class Learner:
         self._restore(kept)
         self.done = done
         cpu, wall, waited = kept["history/cost"].tolist()
-        loss, share = (kept[f"history/{key}"].tolist() for key in ("loss", "share"))
-        self.history = History(loss, share, cpu, wall, waited)
+        # A checkpoint that holds nothing pending is of a version that noted losses at each.
+        rows = {key: kept[f"history/{key}"].tolist() for key in ROWS if f"history/{key}" in kept}
+        self.history = History(**rows, cpu=cpu, wall=wall, waited=waited)
 
     def _state(self, array: Tensor) -> dict[str, Tensor]:
         for optimiser in self.optimisers:
@@ -179,22 +203,25 @@ def train(
     recipe, updates = learner.recipe, learner.recipe.length(batches.per_epoch)
     if kept is not None and kept.is_file():
         learner.load(kept)
-    notes: list[tuple[list[Tensor], list[Tensor]]] = []
+    learned: list[list[Learned]] = []  # of the last updates, not yet taken from their device
     clock = _Clock(learner.history)
     with Ahead(batches.__getitem__, learner.done, updates) as items:
         for batch in items:
-            learned = learner.update(batch, seed, updates, exchange)
-            notes.append(([one.loss for one in learned], [one.share for one in learned]))
+            learned.append(learner.update(batch, seed, updates, exchange))
             keeps = learner.done % recipe.checkpoint == 0 or learner.done == updates
-            if len(notes) == NOTE or keeps:
-                losses, shares = (torch.tensor(each).mean(0).tolist() for each in zip(*notes, strict=True))
-                learner.history.loss.append(losses)
-                learner.history.share.append(shares)
-                notes.clear()
-                if not all(map(isfinite, losses)):
+            notes = learner.done % NOTE == 0 or learner.done == updates
+            if keeps or notes:
+                learner.history.add(learned)
+                learned.clear()
+                losses = learner.history.pending_loss
+                wrong = [place for place, each in enumerate(losses) if not all(map(isfinite, each))]
+                if wrong:
                     where = f"{kept}: " if kept is not None else ""
-                    raise RunError(f"{where}losses {losses} of update {learner.done} are not finite; "
+                    update = learner.done + 1 - len(losses) + wrong[0]
+                    raise RunError(f"{where}losses {losses[wrong[0]]} of update {update} are not finite; "
                                    f"learning_rate = {recipe.learning_rate} may be too large")  # fmt: skip
+            if notes:
+                learner.history.note()
             if kept is not None and keeps:
                 clock.stop(items.waited)
                 if exchange.rank == 0:

@@ -136,12 +136,32 @@ class Heads:
         self._adam = torch.optim.Adam(arrays, lr=self.how.learning_rate, fused=True)
 
 
-def speaker_accuracy(people: Mapping[str, Sequence[tuple[Utterance, Features]]], name: str) -> float:
+@dataclass(frozen=True)
+class Voices:
+    """What a readout of speakers sees: ``features`` by layer, means over each utterance (utterances, units).
+
+    ``speakers`` (utterances,) are who speaks. Frames are not kept, so that it reads a hundred hours.
+    """
+
+    features: Features
+    speakers: NDArray[np.str_]
+
+    @classmethod
+    def of(cls, heard: Iterable[tuple[Utterance, Features]]) -> Voices:
+        """Take the means of utterances, one after another."""
+        found: dict[str, list[NDArray[np.float32]]] = {}
+        speakers: list[str] = []
+        for utterance, features in heard:
+            speakers.append(utterance.speaker)
+            for name, each in features.items():
+                found.setdefault(name, []).append(each.mean(0))
+        return cls({name: np.stack(means) for name, means in found.items()}, np.array(speakers))
+
+
+def speaker_accuracy(people: Mapping[str, Voices], name: str) -> float:
     """Return how many utterances [%] a linear readout of mean features gives to their speaker."""
-    x, y = {}, {}
-    for part, heard in people.items():
-        x[part] = np.stack([features[name].mean(0) for _, features in heard])
-        y[part] = np.array([utterance.speaker for utterance, _ in heard])
+    x = {part: voices.features[name] for part, voices in people.items()}
+    y = {part: voices.speakers for part, voices in people.items()}
     mean, std = x["training"].mean(0), x["training"].std(0)
     std[std == 0] = 1
     classifier = _logistic((x["training"] - mean) / std, y["training"], SPEAKER_STRENGTH)

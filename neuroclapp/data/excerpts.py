@@ -34,7 +34,7 @@ class Excerpts:
 
     So a run that resumes at step n hears what it would have heard. Every epoch visits each utterance once
     that is long enough, in an order of its own, at a random place that is a multiple of 160 samples; an
-    incomplete last batch is dropped. ``left_out`` utterances are shorter than an excerpt.
+    incomplete last batch is dropped. Which are not, `SpeechSet.too_short` tells.
     The next utterance that can be read stands in for one whose file is broken, which is told once.
 
     In a batch, ``patches`` are the excerpts (batch, excerpt), ``labels`` with ``labelled`` the phones
@@ -69,11 +69,6 @@ class Excerpts:
     def per_epoch(self) -> int:
         """Steps in an epoch."""
         return self._order.per_epoch
-
-    @property
-    def left_out(self) -> int:
-        """Utterances that are too short for an excerpt."""
-        return len(self.utterances) - len(self._long)
 
     def __getitem__(self, step: int) -> Batch:
         place, random = self._order[step], generator(self.seed, step, b"excerpt")

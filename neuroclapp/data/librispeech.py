@@ -8,8 +8,9 @@ with contrastive predictive coding, and were used by Greedy InfoMax (Löwe et al
 have no label.
 
 All speakers are in both lists, so that a test here is one of new sentences, not of new speakers. Validation
-is carved out of the training list by speaker, and the test list stays whole. Phone 0 is silence; for the
-other numbers no published table is known, so they stand as they are.
+is carved out of the training list by speaker, and the test list stays whole. Speakers are told apart as in
+Greedy InfoMax: a readout is trained on the whole training list and tested on the test list. Phone 0 is
+silence; for the other numbers no published table is known, so they stand as they are.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ def read(data: SpeechData) -> Corpus:
     if not audio.is_dir():
         audio = present(folder / "LibriSpeech" / data.subset, AUDIO_ORIGIN.format(data.subset))
     lists = folder / LISTS if (folder / LISTS).is_dir() else folder
-    names = {part: _names(present(lists / f"{part}_split.txt", LISTS_ORIGIN)) for part in ("train", "test")}
+    names = {part: _names(_file(lists / f"{part}_split.txt")) for part in ("train", "test")}
     twice = set(names["train"]).intersection(names["test"])
     if twice:
         raise InputError(lists / "test_split.txt", "name", min(twice), "stands in train_split.txt as well")
-    path = present(lists / "converted_aligned_phones.txt", LISTS_ORIGIN)
+    path = _file(lists / "converted_aligned_phones.txt")
     known = alignments(path, {name for part in names.values() for name in part})
     skipped: list[tuple[str, str]] = []
     training, test = (_utterances(audio, part, known, skipped) for part in names.values())
@@ -71,11 +72,21 @@ def alignments(path: Path, names: Collection[str]) -> dict[str, Phones]:
     return found
 
 
+def _file(path: Path) -> Path:
+    """Return the path of a list if it is there, and one of a file."""
+    if present(path, LISTS_ORIGIN).is_dir():
+        raise InputError(path, None, None, "must be a file, and is a folder")
+    return path
+
+
 def _names(path: Path) -> tuple[str, ...]:
-    names = lines(path)
+    names, before = lines(path), dict[str, int]()
     for number, name in enumerate(names, start=1):
         if name.count("-") != 2:
             raise InputError(path, f"name {number}", name, "must be SPEAKER-CHAPTER-NUMBER")
+        if name in before:
+            raise InputError(path, f"name {number}", name, f"is name {before[name]} as well")
+        before[name] = number
     return names
 
 

@@ -72,8 +72,8 @@ class SpeechSet:
     A readout of phones is trained on those of them that have phones, ``training``; its settings are chosen on
     ``validation``, and ``test`` is scored once. No speaker of ``validation`` is in ``training``;
     ``shared_speakers`` are those who are in ``test`` as well as in what is trained or chosen on, which in
-    some sets is everyone. For telling ``speakers`` apart, ``training`` is divided in another way: every third
-    utterance of each speaker is held out, of those speakers who have three.
+    some sets is everyone. ``too_short`` are those of ``unlabelled`` from which nothing is learned, since an
+    excerpt is longer. For telling ``speakers`` apart, see `divide_speakers`.
     """
 
     name: str
@@ -89,6 +89,7 @@ class SpeechSet:
     shared_speakers: tuple[str, ...]
     statistics: Statistics
     skipped: tuple[tuple[str, str], ...]
+    too_short: tuple[Utterance, ...] = ()
 
 
 @description(frozen=True, config=DESCRIPTION)
@@ -150,7 +151,14 @@ def load(data: SpeechData) -> SpeechSet:
         raise InputError(
             corpus.source, None, None, "the utterances to learn from are silent, or cannot be read"
         )
-    speakers, speaker_training, speaker_test = divide_speakers(training)
+    too_short = tuple(each for each in unlabelled if each.samples < data.excerpt)
+    if too_short:
+        first = too_short[0]
+        _tell(
+            f"{corpus.source}: {len(too_short)} utterances are shorter than an excerpt of {data.excerpt} "
+            f"samples, and are not learned from; the first: {first.name}: {first.samples} samples"
+        )
+    speakers, speaker_training, speaker_test = divide_speakers(corpus, training)
     return SpeechSet(
         name=data.name,
         phones=corpus.phones,
@@ -167,12 +175,29 @@ def load(data: SpeechData) -> SpeechSet:
         ),
         statistics=statistics,
         skipped=corpus.skipped,
+        too_short=too_short,
     )
 
 
-def divide_speakers(
-    utterances: Iterable[Utterance],
-) -> tuple[tuple[str, ...], tuple[Utterance, ...], tuple[Utterance, ...]]:
+Division = tuple[tuple[str, ...], tuple[Utterance, ...], tuple[Utterance, ...]]
+
+
+def divide_speakers(corpus: Corpus, training: Iterable[Utterance]) -> Division:
+    """Return the speakers to tell apart, and their utterances to train on and to test on.
+
+    Where everyone in the set's own list for training is in its list for test as well, as in LibriSpeech, they
+    are those two lists, as in Greedy InfoMax. The encoder does not learn here, so validation's speakers are
+    among them, and utterances need no phones. Else every third utterance of each speaker in ``training`` is
+    held out.
+    """
+    known = {each.speaker for each in corpus.training}
+    if known <= {each.speaker for each in corpus.test}:
+        test = tuple(each for each in corpus.test if each.speaker in known)
+        return tuple(sorted(known)), corpus.training, test
+    return hold_out(training)
+
+
+def hold_out(utterances: Iterable[Utterance]) -> Division:
     """Return the speakers with at least three utterances, those to train on and those held out."""
     ordered = sorted(utterances, key=lambda each: (each.speaker, each.name))
     counts = Counter(each.speaker for each in ordered)

@@ -47,6 +47,8 @@ class Packed:
 def read(data: SpeechData) -> Corpus:
     """Read the index, and the audio into memory (100 MB) if this process has not done so before."""
     path, index = present(data.folder / AUDIO, ORIGIN), present(data.folder / INDEX, ORIGIN)
+    if index.is_dir():
+        raise InputError(index, None, None, "must be a file, and is a folder")
     stored = arrays(index, KEYS)
     pcm = _pcm(path.resolve())
     phones = tuple(map(str, stored["labels"]))

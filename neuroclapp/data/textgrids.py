@@ -2,7 +2,9 @@
 
 Beside ``NAME.wav`` stands ``NAME.TextGrid`` with an interval tier ``phones`` or ``SPEAKER - phones``, as the
 Montreal Forced Aligner writes it. Empty marks, "sil", "sp" and "spn" are silence, and the stress of ARPABET's
-vowels is dropped (AH0 is AH). The audio has one channel and 16000 samples in a second.
+vowels is dropped (AH0 is AH). The audio has one channel and 16000 samples in a second. A text grid that goes
+on after its audio's end does not belong to it, or the audio was cut short: its phones are not used. A speaker
+is in ``train`` or in ``test``.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from .utterances import FRAME, RATE, UNKNOWN, Phones, Recording, Utterance
 KINDS = {".flac", ".wav"}
 ORIGIN = "Put folders train/SPEAKER and test/SPEAKER with audio at 16 kHz and a .TextGrid beside each file"
 SILENCE = "SIL"
+#: By how many samples a text grid may be longer than its audio: three frames, as in `.librispeech`.
+TOLERANCE = 3 * FRAME
 SILENT = {"", "sil", "sp", "spn"}
 VOWELS = {"AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"}
 
@@ -48,9 +52,16 @@ class Heard:
 
 
 def read(data: SpeechData) -> Corpus:
-    """Find all recordings and read their text grids; the phones are all that occur, silence first."""
+    """Find all recordings and read their text grids; the phones are all that occur, silence first.
+
+    Raises InputError where a speaker is in both parts.
+    """
     skipped: list[tuple[str, str]] = []
     training, test = (_part(present(data.folder / part, ORIGIN), skipped) for part in ("train", "test"))
+    both = sorted({each.speaker for each in training} & {each.speaker for each in test})
+    if both:
+        allowed = "are in train and in test; a speaker must be in one of them"
+        raise InputError(data.folder, "speakers", ", ".join(both), allowed)
     used = {each.phone for heard in (*training, *test) for each in heard.intervals or ()}
     phones = SILENCE, *sorted(used - {SILENCE})
     numbers = {phone: number for number, phone in enumerate(phones)}
@@ -105,11 +116,21 @@ def _part(folder: Path, skipped: list[tuple[str, str]]) -> list[Heard]:
             skipped.append((name, str(error)))
             continue
         try:
-            known = intervals(path.with_suffix(".TextGrid"))
+            known = _fitting(path.with_suffix(".TextGrid"), samples)
         except InputError as error:
             known = None
             skipped.append((name, str(error)))
         found.append(Heard(name, path.parent.name, samples, known, recording))
+    return found
+
+
+def _fitting(path: Path, samples: int) -> tuple[Interval, ...]:
+    """Read the phones of a recording of so many samples; raise InputError if there are none or too many."""
+    found = intervals(path)
+    end = max((each.end for each in found), default=0)
+    if end > samples + TOLERANCE:
+        allowed = f"must be at most the {samples / RATE:.3f} s of its audio; it is another's, or that was cut"
+        raise InputError(path, "end [s]", round(end / RATE, 3), allowed)
     return found
 
 

@@ -20,6 +20,12 @@ RATE = 16000
 FRAME = 160
 #: The label of a frame whose phone is not known.
 UNKNOWN = -1
+#: Samples of these types may be infinite or not a number.
+FLOATING = {"FLOAT", "DOUBLE"}
+#: Formats whose header tells the size of the samples.
+SIZED = {"WAV", "WAVEX"}
+#: From here on the size [bytes] in such a header is that of a writer who did not know it: two gigabytes.
+UNTOLD = 0x7FFF0000
 
 
 class Sound(Protocol):
@@ -36,7 +42,7 @@ class Recording:
     path: Path
 
     def read(self, start: int, count: int) -> Array:
-        """Return samples (count,) in -1 to 1; raise InputError if the file cannot be read there."""
+        """Return samples (count,) in -1 to 1; raise InputError if they cannot be read or are not finite."""
         import soundfile
 
         try:
@@ -49,18 +55,26 @@ class Recording:
             raise InputError(
                 self.path, "samples", samples.shape, f"must be {count} of one channel from {start} on"
             )
+        wrong = ~np.isfinite(samples)
+        if wrong.any():
+            place = int(wrong.argmax())
+            raise InputError(self.path, f"sample {start + place}", float(samples[place]), "must be finite")
         return samples
 
     def length(self) -> int:
         """Return how many samples there are; raise InputError unless all are there, in one channel at 16 kHz.
 
-        The header does not tell whether a file was cut short, so the last sample is looked up.
+        The header of a FLAC file does not tell whether it was cut short, so the last sample is looked up; of
+        a WAV file its reader counts what there is, so that is held against the header. Where samples need
+        not be finite, all are read.
         """
         import soundfile
 
         try:
             with soundfile.SoundFile(self.path) as file:
                 rate, channels, count = file.samplerate, file.channels, file.frames
+                kind, floating = file.format, file.subtype in FLOATING
+            missing = _missing(self.path) if kind in SIZED else 0
         except (soundfile.SoundFileError, OSError) as error:
             raise InputError(self.path, None, None, f"not an audio file that can be read: {error}") from None
         if rate != RATE:
@@ -69,8 +83,27 @@ class Recording:
             raise InputError(self.path, "channels", channels, "must be 1")
         if count < FRAME:
             raise InputError(self.path, "samples", count, f"must be at least {FRAME}")
-        self.read(count - 1, 1)
+        if missing:
+            allowed = f"the file was cut short: {missing} bytes of samples are missing"
+            raise InputError(self.path, "samples", count, allowed)
+        if floating:
+            self.read(0, count)
+        else:
+            self.read(count - 1, 1)
         return count
+
+
+def _missing(path: Path) -> int:
+    """Return how many bytes of samples a WAV file lacks of those that its header tells."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            told = int.from_bytes(head[4:], "little")
+            if head[:4] == b"data":
+                return max(0, told - (size - file.tell())) if told < UNTOLD else 0
+            file.seek(told + told % 2, 1)
+    return 0
 
 
 @dataclass(frozen=True, eq=False)

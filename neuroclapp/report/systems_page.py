@@ -168,10 +168,23 @@ def _facts(results: dict[str, Any]) -> list[str]:
         facts.append("Values are means over seeds with the 95 % interval of the mean.")
     if any(one["published"] is not None for one in systems):
         facts.append(comparable(results))
-    skipped = results.get("notes", {}).get("skipped", [])
-    if skipped:
-        name, why = skipped[0]
-        facts.append(f"{len(skipped)} utterances were skipped (results.json); the first: {name}: {why}.")
+    return facts + _about_speech(results.get("notes", {}))
+
+
+def _about_speech(notes: dict[str, Any]) -> list[str]:
+    """Say of speech who is heard in the test, and what was skipped; nothing of a run that did not note it."""
+    facts = []
+    if "test_speakers" in notes:
+        every, shared = notes["test_speakers"], notes["shared_speakers"]
+        what = "a test of new utterances, not of new speakers" if shared else "a test of new speakers"
+        facts.append(
+            f"{shared} of {every} speakers in the test are in training or validation as well: {what}."
+        )
+    for key, what in (("skipped", "were skipped"), ("too_short", "are too short to be learned from")):
+        named = notes.get(key, [])
+        if named:
+            name, why = named[0]
+            facts.append(f"{len(named)} utterances {what} (results.json); the first: {name}: {why}.")
     return facts
 
 

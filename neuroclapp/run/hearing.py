@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..analysis.frames import Frames, Heads, frame_accuracy, speaker_accuracy
+from ..analysis.frames import Frames, Heads, Voices, frame_accuracy, speaker_accuracy
 from ..data.excerpts import Excerpts
 from ..data.speech import SpeechData, SpeechSet, load
-from ..data.utterances import Utterance
+from ..data.utterances import RATE, Utterance
 from ..errors import InputError
 from ..objective import parameters
 from ..rate.modular import initial
@@ -46,6 +46,10 @@ class Hearing:
         parameters(network, row.system, classes=2)
         check(network, row.system, row.in_time)
         if row.learns == "contrast":
+            if row.contrast.source in ("same_place", "one_image") and row.recipe.batch < 2:
+                raise ValueError(
+                    f"recipe.batch = {row.recipe.batch}: source = {row.contrast.source!r} needs two sounds"
+                )
             steps = min(shape[1] for shape in network.shapes[1:])
             window, reach = min(row.in_time.window or steps, steps), row.contrast.skip + row.contrast.steps
             if reach >= window:
@@ -140,12 +144,12 @@ class Hearing:
                 advance()
 
         every, spoken = self._phones(hear, seed, counted, advance)
-        people = {part: list(counted(f"speaker_{part}")) for part in ("training", "test")}
+        people = {part: Voices.of(counted(f"speaker_{part}")) for part in ("training", "test")}
         found: dict[str, Any] = {
             part: [every[name][part] for name in names] for part in ("validation", "test")
         }
         besides: dict[str, list[float]] = {"spoken": [spoken[name]["test"] for name in names]}
-        if people["training"] and people["test"]:
+        if len(set(people["training"].speakers)) > 1 and len(people["test"].speakers):
             besides["speaker"] = [speaker_accuracy(people, name) for name in names]
         if UNTRAINED in every:
             top = every[names[-1]]["test"], spoken[names[-1]]["test"]
@@ -202,13 +206,23 @@ class Hearing:
         return {
             **shares,
             "utterances": {name: len(part) for name, part in self._parts.items()},
-            "hours": sum(each.samples for each in speech.unlabelled) / 16000 / 3600,
+            "hours": (_samples(speech.unlabelled) - _samples(speech.too_short)) / RATE / 3600,
             "phones": len(speech.phones),
+            "test_speakers": len({each.speaker for each in speech.test}),
+            "shared_speakers": len(speech.shared_speakers),
             "skipped": [list(each) for each in speech.skipped],
+            "too_short": [
+                [each.name, f"{each.samples} samples, and an excerpt has {self.experiment.data.excerpt}"]
+                for each in speech.too_short
+            ],
         }
 
     def _spoken(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         return labels[(labels >= 0) & ~np.isin(labels, self.speech.silence)]
+
+
+def _samples(utterances: Sequence[Utterance]) -> int:
+    return sum(each.samples for each in utterances)
 
 
 def _labels(utterances: Sequence[Utterance]) -> NDArray[np.int64]:

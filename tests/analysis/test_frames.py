@@ -1,11 +1,13 @@
 """Readouts of speech against fits that are made here."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from neuroclapp.analysis.frames import Frames, Heads, frame_accuracy, speaker_accuracy
+from neuroclapp.analysis.frames import Frames, Heads, Voices, frame_accuracy, speaker_accuracy
 from neuroclapp.data.utterances import Utterance
 from neuroclapp.systems import Probe
 
@@ -94,14 +96,53 @@ def test_heads_count_right_frames_and_start_again():
 
 def test_speakers_are_told_apart_by_their_mean():
     people = {
-        part: [
+        part: Voices.of(
             (
                 utterance(10 * number + take, speaker=str(number))[0],
                 {"layer": np.full((5, 3), number, np.float32)},
             )
             for number in range(3)
             for take in takes
-        ]
+        )
         for part, takes in (("training", (0, 1)), ("test", (2,)))
     }
     assert speaker_accuracy(people, "layer") == 100
+
+
+def voice(seed, who):
+    """Frames of one speaker, who has a place of her own but is hard to tell from the others."""
+    one, features = utterance(seed, frames=20 + seed % 7, speaker=str(who))
+    return one, {"layer": features["layer"] + np.float32(0.4 * who)}
+
+
+def test_speaker_accuracy_equals_a_fit_made_here_on_means_of_utterances():
+    heard = {
+        part: [voice(100 * who + take, who) for who in range(4) for take in takes]
+        for part, takes in (("training", range(6)), ("test", range(6, 16)))
+    }
+    x = {
+        part: np.array([f["layer"].sum(0) / len(f["layer"]) for _, f in each]) for part, each in heard.items()
+    }
+    y = {part: [one.speaker for one, _ in each] for part, each in heard.items()}
+    mean, std = x["training"].mean(0), x["training"].std(0)
+    model = LogisticRegression(C=0.1, max_iter=200).fit((x["training"] - mean) / std, y["training"])
+    expected = 100 * model.score((x["test"] - mean) / std, y["test"])
+    found = speaker_accuracy({part: Voices.of(each) for part, each in heard.items()}, "layer")
+    assert found == pytest.approx(expected, abs=1e-9)
+    assert 30 < found < 95  # a fit that can be told from guessing and from knowing
+
+
+def test_voices_keep_no_frames():
+    before = []
+
+    def heard():
+        for seed in range(9):
+            assert sum(one() is not None for one in before) <= 1  # the one that was just taken
+            each = voice(seed, seed % 3)
+            before.append(weakref.ref(each[1]["layer"]))
+            yield each
+            del each
+
+    found = Voices.of(heard())
+    assert found.features["layer"].shape == (9, 2)
+    assert len(before) == 9

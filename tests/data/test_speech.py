@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from neuroclapp.catalog import describe
 from neuroclapp.data import speech
-from neuroclapp.data.speech import Corpus, SpeechData, Statistics, divide_speakers, load
+from neuroclapp.data.speech import Corpus, SpeechData, Statistics, hold_out, load
 from neuroclapp.data.utterances import Utterance
 from neuroclapp.errors import InputError
 
@@ -100,13 +100,51 @@ def test_every_third_utterance_of_a_speaker_is_held_out(counts):
         for name, count in zip("abcde", counts, strict=False)
         for number in range(count)
     ]
-    speakers, training, test = divide_speakers(everyone[::-1])
+    speakers, training, test = hold_out(everyone[::-1])
     assert speakers == tuple(name for name, count in zip("abcde", counts, strict=False) if count >= 3)
     for name, count in zip("abcde", counts, strict=False):
         held = {f"{name}{number}" for number in range(2, count, 3)}
         assert {each.name for each in test if each.speaker == name} == held
         rest = {f"{name}{number}" for number in range(count)} - held if count >= 3 else set()
         assert {each.name for each in training if each.speaker == name} == rest
+
+
+def test_speakers_are_held_out_unless_all_of_them_are_in_the_test(given_corpus):
+    """Lists that hold the same people are taken as they are; a stranger in the test is left out."""
+    training = several("train", "abc")
+    strangers = several("test", "abcx")
+    for test, published in (
+        (strangers, True),
+        (several("test", "abx"), False),
+        (several("test", "x"), False),
+    ):
+        given_corpus(training, test)
+        found = load(SpeechData("textgrids", validation_speakers=1, excerpt=160))
+        if published:
+            assert found.speakers == ("a", "b", "c")
+            assert names(found.speaker_training) == names(training)
+            assert names(found.speaker_test) == {each.name for each in strangers if each.speaker != "x"}
+        else:
+            assert set(found.speakers) == people(found.training)
+            assert {each.name[-1] for each in found.speaker_training} == {"0", "1"}
+            assert {each.name[-1] for each in found.speaker_test} == {"2"}
+
+
+def test_utterances_shorter_than_an_excerpt_are_told_once(given_corpus, capsys):
+    long = [
+        utterance(f"long-{name}", name, value=0.1 * place, samples=3200) for place, name in enumerate("abc")
+    ]
+    brief = [utterance(f"brief-{name}", name, samples=1599) for name in "abc"]
+    given_corpus(long + brief, several("test", "x"))
+    for _ in range(2):
+        found = load(SpeechData("textgrids", validation_speakers=1, excerpt=1600))
+    (held,) = people(found.validation)
+    assert names(found.too_short) == names(brief) - {f"brief-{held}"}
+    assert names(found.too_short) < names(found.unlabelled)
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "2 utterances are shorter than an excerpt of 1600 samples" in told
+    assert f"{found.too_short[0].name}: 1599 samples" in told
 
 
 def test_statistics_are_those_of_all_samples():
@@ -140,7 +178,7 @@ def test_statistics_of_many_utterances_read_a_thousand_spread_over_them(monkeypa
 def test_what_is_left_out_is_told_once(given_corpus, capsys):
     given_corpus(several("train", "ab"), several("test", "x"), [("lost", "no such file"), ("bad", "broken")])
     for _ in range(2):
-        found = load(SpeechData("textgrids", validation_speakers=1))
+        found = load(SpeechData("textgrids", validation_speakers=1, excerpt=160))
     assert found.skipped == (("lost", "no such file"), ("bad", "broken"))
     told = capsys.readouterr().err
     assert told.count("\n") == 1

@@ -71,9 +71,15 @@ def test_librispeech_s_speakers_are_in_both_lists_but_validation_s_not_in_traini
     assert found.shared_speakers == ("103", "19", "26", "8975")
     (held,) = {each.speaker for each in found.validation}
     assert held not in {each.speaker for each in found.training}
-    assert found.speakers == tuple(sorted({"103", "19", "26", "8975"} - {held}))
-    assert {each.name[-4:] for each in found.speaker_training} == {"0000", "0001"}
-    assert {each.name[-4:] for each in found.speaker_test} == {"0002"}
+
+
+def test_librispeech_s_speakers_are_told_apart_on_the_lists_as_in_greedy_infomax(librispeech):
+    """All names of the training list, validation's speakers and those without phones included."""
+    rewrite(librispeech / "converted_aligned_phones.txt", TRAIN[1], lambda labels: [])
+    found = load(described(librispeech))
+    assert found.speakers == ("103", "19", "26", "8975")
+    assert [each.name for each in found.speaker_training] == TRAIN
+    assert [each.name for each in found.speaker_test] == TEST
 
 
 def test_librispeech_s_lists_may_lie_as_greedy_infomax_has_them(librispeech):
@@ -93,6 +99,11 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:5000])
 
 
+def become_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
 def stereo(path):
     soundfile.write(path, noise(0).reshape(-1, 2), 16000)
 
@@ -106,6 +117,7 @@ def slow(path):
     [
         (lose, "cannot|System error|No such"),
         (cut, "cannot be read"),
+        (become_a_folder, "not an audio file"),
         (stereo, "channels = 2"),
         (slow, "8000"),
     ],
@@ -164,6 +176,23 @@ def test_librispeech_s_wrong_label_is_named(librispeech, wrong):
 def test_librispeech_s_test_is_not_learned_from(librispeech):
     (librispeech / "test_split.txt").write_text(f"{TEST[0]}\n{TRAIN[0]}\n")
     with pytest.raises(InputError, match=rf"test_split\.txt: name = '{TRAIN[0]}': stands in train_split"):
+        load(described(librispeech))
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_librispeech_s_lists_name_an_utterance_once(librispeech, part):
+    names = {"train": TRAIN, "test": TEST}[part]
+    (librispeech / f"{part}_split.txt").write_text("\n".join([*names, names[1]]) + "\n")
+    message = rf"{part}_split\.txt: name {len(names) + 1} = '{names[1]}': is name 2 as well"
+    with pytest.raises(InputError, match=message):
+        load(described(librispeech))
+
+
+@pytest.mark.parametrize("name", ["train_split.txt", "test_split.txt", "converted_aligned_phones.txt"])
+def test_a_folder_in_the_place_of_librispeech_s_lists_is_named(librispeech, name):
+    (librispeech / name).unlink()
+    (librispeech / name).mkdir()
+    with pytest.raises(InputError, match=rf"{name}: must be a file, and is a folder"):
         load(described(librispeech))
 
 
@@ -251,6 +280,14 @@ def test_speechocean762_lacks_nothing(tmp_path, packed):
     del packed["speaker"]
     with pytest.raises(InputError, match=r"index\.npz: has no array 'speaker'"):
         load(write_packed(tmp_path, packed))
+
+
+@pytest.mark.parametrize("name", ["index.npz", "audio_16k.flac"])
+def test_a_folder_in_the_place_of_speechocean762_s_files_is_named(tmp_path, packed, name):
+    data = write_packed(tmp_path, packed)
+    become_a_folder(tmp_path / name)
+    with pytest.raises(InputError, match=name):
+        load(data)
 
 
 def test_speechocean762_cut_short_is_named(tmp_path, packed):

@@ -164,3 +164,59 @@ def test_a_grid_that_ends_early_leaves_the_rest_unknown(folder):
     (folder / "test" / "dan" / "0.TextGrid").write_text(grid_of(0.1, "OW1"))
     (only,) = load(described(folder)).test
     np.testing.assert_array_equal(only.phones, [1] * 10 + [-1] * 20)
+
+
+def named(folder, name):
+    """The only recording that is told of is this one, and it is in no part."""
+    found = load(described(folder))
+    ((skipped, why),) = found.skipped
+    assert skipped == name
+    parts = (found.unlabelled, found.validation, found.test, found.speaker_training, found.speaker_test)
+    assert name not in {each.name for part in parts for each in part}
+    return why
+
+
+def test_a_recording_that_was_cut_short_is_left_out_and_named(folder):
+    path = folder / "train" / "bob" / "0.wav"
+    path.write_bytes(path.read_bytes()[: int(0.5 * path.stat().st_size)])
+    assert "cut short" in named(folder, "train/bob/0")
+
+
+def test_a_recording_with_a_sample_that_is_no_number_is_left_out_and_named(folder):
+    samples = np.full(4800, 0.1, dtype=np.float32)
+    samples[2400] = np.nan
+    soundfile.write(folder / "train" / "bob" / "0.wav", samples, 16000, subtype="FLOAT")
+    assert "sample 2400 = nan: must be finite" in named(folder, "train/bob/0")
+
+
+def test_a_folder_in_the_place_of_a_recording_is_left_out_and_named(folder):
+    (folder / "train" / "bob" / "2.wav").mkdir()
+    assert "2.wav: not an audio file" in named(folder, "train/bob/2")
+
+
+@pytest.mark.parametrize(("frames", "fits"), [(-10, True), (0, True), (3, True), (4, False), (70, False)])
+def test_a_grid_that_ends_after_its_audio_is_not_used_and_named(folder, frames, fits):
+    """Three frames of 10 ms are borne, as in LibriSpeech; the audio has 0.3 s."""
+    held = {each.speaker for each in load(described(folder)).validation}
+    who = min({"ann", "bob", "cid"} - held)
+    (folder / "train" / who / "1.TextGrid").write_text(grid_of(0.3 + 0.01 * frames, "OW1", "ZH"))
+    found = load(described(folder))
+    assert (f"train/{who}/1" in {each.name for each in found.training}) == fits
+    assert f"train/{who}/1" in {each.name for each in found.unlabelled}
+    assert [name for name, _ in found.skipped] == ([] if fits else [f"train/{who}/1"])
+    if not fits:
+        assert (
+            f"end [s] = {round(0.3 + 0.01 * frames, 2)}: must be at most the 0.300 s" in found.skipped[0][1]
+        )
+
+
+def test_a_speaker_in_both_parts_is_refused(folder):
+    for who in ("cid", "bob"):
+        (folder / "test" / who).mkdir()
+        for kind in ("wav", "TextGrid"):
+            content = (folder / "train" / who / f"0.{kind}").read_bytes()
+            (folder / "test" / who / f"0.{kind}").write_bytes(content)
+    with pytest.raises(
+        InputError, match=rf"^{folder}: speakers = 'bob, cid': are in train and in test; .* one"
+    ):
+        load(described(folder))

@@ -1,7 +1,11 @@
 """A small run of audio systems from beginning to end, on speech that is written here."""
 
+import weakref
+from itertools import product
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 from run import small_speech
 from run.checks import assert_refused, results_of
@@ -11,8 +15,10 @@ from sklearn.linear_model import LogisticRegression
 from torch.nn.functional import conv1d, relu
 
 from neuroclapp.cli import main
-from neuroclapp.data.speech import load
+from neuroclapp.data.spectra import mfcc
+from neuroclapp.data.speech import SpeechData, load
 from neuroclapp.resolve import load_systems
+from neuroclapp.run.hearing import Hearing
 from neuroclapp.run.systems import SystemsRun
 
 EXPERIMENT = """
@@ -161,6 +167,47 @@ def test_accuracies_equal_those_of_an_independent_readout(finished, experiment):
         assert ours == pytest.approx(100 * right, abs=0.6)  # one of 192 frames may fall otherwise
 
 
+def test_speakers_are_told_apart_on_the_published_lists(finished):
+    """A fit made here to mean MFCC of all twelve training utterances, scored on the four for testing."""
+    means, speakers = {}, {"train": np.repeat(range(4), 3), "test": np.arange(4)}
+    for part, takes in (("train", range(3)), ("test", [3])):
+        sounds = [pcm(spoken(10 * n + take)[0]) for n, take in product(range(4), takes)]
+        means[part] = np.stack([mfcc(sound.astype(np.float32)).mean(0) for sound in sounds])
+    centre, scale = means["train"].mean(0), means["train"].std(0)
+    model = LogisticRegression(C=0.1, max_iter=200).fit((means["train"] - centre) / scale, speakers["train"])
+    right = 100 * model.score((means["test"] - centre) / scale, speakers["test"])
+    results = results_of(finished)
+    assert results["notes"]["utterances"]["speaker_training"] == 12
+    assert results["notes"]["utterances"]["speaker_test"] == 4
+    assert results["systems"]["mfcc"]["besides"]["speaker"]["mean"] == [pytest.approx(right)]
+
+
+def test_speakers_of_training_in_the_test_are_noted_and_reported(finished):
+    notes = results_of(finished)["notes"]
+    assert (notes["test_speakers"], notes["shared_speakers"]) == (4, 4)
+    page = (finished / "report.html").read_text()
+    assert "4 of 4 speakers in the test are in training or validation as well" in page
+
+
+def test_a_readout_keeps_no_utterance_s_frames(experiment):
+    """While the next utterance is heard, what was heard before is gone, but for the last."""
+    found, _ = load_systems(str(experiment))
+    row = next(row for row in found.systems if row.name == "random")
+    hearing, before = Hearing(found), []
+    ear = hearing.ear(row, 0, hearing.learner(row, 0))
+
+    def spy(utterance):
+        assert sum(one() is not None for one in before) <= 3  # one utterance has three layers
+        features = {name: each.copy() for name, each in ear(utterance).items()}
+        before.extend(weakref.ref(each) for each in features.values())
+        return features
+
+    hearing.ear = lambda *_: spy
+    score = hearing.read_out(row, 0, None, lambda done: None)
+    assert len(before) == 3 * hearing.work
+    assert len(score["besides"]["speaker"]) == 3
+
+
 def test_untrained_recurrent_units_stand_over_the_trained_layers_below(finished):
     for name in ("clapp", "eprop", "cpc", "greedy"):
         one = results_of(finished)["systems"][name]
@@ -215,11 +262,14 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(finished, experiment, t
         ("data.validation_speakers=9", "at most 3"),
         ("model=vgg6", "convolution needs"),
         ("recipe.batch=10", "must be 1 to 9"),
+        (("recipe.batch=1", "contrast.source=one_image"), "recipe.batch = 1: source = 'one_image' needs two"),
+        (("recipe.batch=1", "contrast.source=same_place"), "recipe.batch = 1: source = 'same_place' needs"),
     ],
 )
 def test_a_wrong_value_gets_one_line_and_exit_code_2(setting, said, experiment, tmp_path, capsys):
     out = tmp_path / "runs"
-    assert_refused(["run", str(experiment), "--out", str(out), "--set", setting], said, tmp_path, capsys)
+    settings = [f"--set={each}" for each in ((setting,) if isinstance(setting, str) else setting)]
+    assert_refused(["run", str(experiment), "--out", str(out), *settings], said, tmp_path, capsys)
     assert not out.exists()
 
 
@@ -235,6 +285,15 @@ def test_the_papers_readout_reads_while_excerpts_pass(finished, experiment, tmp_
         assert ours[name]["test"]["mean"][0] == pytest.approx(theirs[name]["test"]["mean"][0], abs=8)
 
 
+def run_of_spectra(folder):
+    """Run what needs no training; return its results and the page of its report."""
+    rows = EXPERIMENT.index('[[systems]]\nname = "clapp"')
+    (folder / "small.toml").write_text(EXPERIMENT[:rows].format(folder=folder).replace("[0, 1]", "[0]"))
+    out = folder / "runs" / "small"
+    assert main(["run", str(folder / "small.toml"), "--out", str(out)]) == 0
+    return results_of(out), (out / "report.html").read_text()
+
+
 def test_a_file_broken_in_its_middle_is_skipped_and_named(tmp_path):
     """Bytes in the middle of a test utterance's file are overwritten: its header and its end are whole."""
     small_speech.write(tmp_path)
@@ -243,11 +302,28 @@ def test_a_file_broken_in_its_middle_is_skipped_and_named(tmp_path):
     middle = len(content) // 2
     content[middle : middle + 1500] = bytes(1500)
     path.write_bytes(content)
-    rows = EXPERIMENT.index('[[systems]]\nname = "clapp"')
-    (tmp_path / "small.toml").write_text(EXPERIMENT[:rows].format(folder=tmp_path).replace("[0, 1]", "[0]"))
-    folder = tmp_path / "runs" / "small"
-    assert main(["run", str(tmp_path / "small.toml"), "--out", str(folder)]) == 0
-    ((name, why),) = results_of(folder)["notes"]["skipped"]
+    results, page = run_of_spectra(tmp_path)
+    ((name, why),) = results["notes"]["skipped"]
     assert name == "2-1-0003"
     assert str(path) in why
-    assert "1 utterances were skipped" in (folder / "report.html").read_text()
+    assert "1 utterances were skipped" in page
+
+
+def test_utterances_shorter_than_an_excerpt_are_noted_and_not_counted(tmp_path, capsys):
+    """A tenth of a second is left of one utterance that is learned from; the others have half a second."""
+    small_speech.write(tmp_path)
+    held = {each.speaker for each in load(SpeechData("librispeech", str(tmp_path), 3200, 1)).validation}
+    name = next(f"{speaker}-1-0001" for speaker in "1234" if speaker not in held)
+    (path,) = tmp_path.glob(f"**/{name}.flac")
+    soundfile.write(path, spoken(0)[0][:1600], 16000, subtype="PCM_16")
+    lists = tmp_path / "converted_aligned_phones.txt"
+    lines = [line.split() for line in lists.read_text().splitlines()]
+    lists.write_text("".join(" ".join(line[:9] if line[0] == name else line) + "\n" for line in lines))
+    capsys.readouterr()
+    results, page = run_of_spectra(tmp_path)
+    notes = results["notes"]
+    assert notes["too_short"] == [[name, "1600 samples, and an excerpt has 3200"]]
+    assert notes["skipped"] == []
+    assert notes["hours"] == pytest.approx(8 * 0.5 / 3600)
+    assert "1 utterances are too short to be learned from" in page
+    assert capsys.readouterr().err.count("1 utterances are shorter than an excerpt of 3200 samples") == 1

@@ -2,6 +2,9 @@
 
     python benchmarks/spiking_engine.py [--units 64 256 1024] [--presentations 200] [--threads 2] [--seeds 8]
 
+Inference shows ``--presentations`` per call, at most 611, for as many Brian2's clocks keep in step; learning
+shows a quarter of them, at least 2.
+
 One layer with as many inputs as units, T = 100 ms and dt = 1 ms, one neuron per unit that fires 8 times for
 an activity of 1, inputs uniform in [0, 1], on a grid: before anything is timed, the engine must have counted
 every spike as Brian2 did. Rows of the table:
@@ -33,11 +36,13 @@ from neuroclapp.spiking.engine import Engine, Simulation
 from neuroclapp.spiking.mapping import Spiking, populations
 from neuroclapp.spiking.populations import Modulator, Populations, Timing
 from neuroclapp.spiking.simulation import CompiledNetwork
-from neuroclapp.spiking.standalone import scratch
+from neuroclapp.spiking.standalone import longest, scratch
 from neuroclapp.spiking.state import Stretch, rest
 from neuroclapp.weights import Initial, Weights
 
 Work = Callable[[], object]
+
+TIMING = Timing(duration=0.1, flush=0.005, dt=0.001)
 
 
 def case(units: int, presentations: int) -> tuple[Populations, Weights, Presentations]:
@@ -46,7 +51,7 @@ def case(units: int, presentations: int) -> tuple[Populations, Weights, Presenta
         "benchmark", (units,), (Layer("layer1", units, bias=False),), prediction=Prediction("split")
     )
     spiking = Spiking(
-        timing=Timing(duration=0.1, flush=0.005, dt=0.001),
+        timing=TIMING,
         neurons=1,
         input_gain=8.0,
         gain=(8.0,),
@@ -138,6 +143,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
+    most = longest(TIMING.period, TIMING.steps, TIMING.dt, max(1, options.presentations))
+    if not 1 <= options.presentations <= most:
+        limit = f"1 or more, and at most {most}: Brian2's clocks part after that"
+        parser.error(f"argument --presentations: {options.presentations} must be {limit}")
     torch.set_num_threads(1)
     print(
         f"ms per presentation, medians of {options.repeats}; Brian2's time over it; load "

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -51,6 +53,18 @@ def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write named arrays as a compressed .npz file (no pickle)."""
     with written_aside(path) as aside, aside.open("wb") as file:
         np.savez_compressed(file, **arrays)
+
+
+def read_npz(path: Path) -> dict[str, Any]:
+    """Read all arrays of an .npz file; raise RunError that names it when it is absent or broken."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such file") from None
+    # What numpy raises depends on where a file was cut or changed.
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, BadZipFile, zlib.error) as error:
+        raise RunError(f"{path}: not a whole .npz file ({error}); remove it and run its step again") from None
 
 
 def read_json(path: Path) -> Any:

@@ -62,6 +62,26 @@ def test_an_unknown_name_gets_a_suggestion():
             '"100.5 ms"',
             "spiking.timing = .*: duration = 0.1005 s must be a multiple of dt",
         ),
+        ("spiking.timing.dt", '"0 ms"', r"spiking.timing = .*: dt = 0.0 s must be positive"),
+        ("spiking.timing.dt", '"-5 ms"', r"spiking.timing = .*: dt = -0.005 s must be positive"),
+        ("spiking.timing.duration", '"inf ms"', "spiking.timing.duration = inf: should be a finite number"),
+        ("spiking.timing.flush", '"nan ms"', "spiking.timing.flush = nan: should be a finite number"),
+        ("spiking.timing.duration", '"1e300 s"', r"duration = 1e\+300 s must be less than 2147483648 steps"),
+        ("spiking.timing.dt", '"1e-320 s"', "duration = 0.1 s must be less than 2147483648 steps"),
+        *(
+            (key, text.format(value), rf"{key}(\.0)? = {value}: should be a finite number")
+            for value in ("inf", "-inf", "nan")
+            for key, text in (
+                ("spiking.gain", "[{}, 4.0]"),
+                ("spiking.input_gain", "{}"),
+                ("spiking.modulator.resolution", "{}"),
+                ("learning.eta", "[{}, 0.1]"),
+                ("learning.bound", "{}"),
+                ("initial.w_ff", "{}"),
+                ("data.glimpse.noise", "{}"),
+                ("data.glimpse.contrast", "{}"),
+            )
+        ),
         ("data.presentations", "-5", "data.presentations = -5: should be greater than 0"),
         ("data.presentations", '"many"', "data.presentations = 'many': should be a valid integer"),
         ("data.name", '"stl10"', "data.name = 'stl10': should be 'digits'"),

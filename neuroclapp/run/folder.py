@@ -12,10 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
-
 from ..errors import InputError, RunError
-from ..files import read_json, write_json, write_text
+from ..files import read_json, read_npz, write_json, write_text
 from .parallel import Processes, Workers
 
 Run = TypeVar("Run", bound="RunFolder")
@@ -85,11 +83,10 @@ class RunFolder(ABC):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def arrays(self, path: Path) -> dict[str, Any]:
-        """Read an .npz file of this run; raise RunError that names it when it is absent."""
+        """Read an .npz file of this run; raise RunError that names it when it is absent or broken."""
         if not path.is_file():
             raise RunError(f"{path}: no such file; the step that writes it has not been run")
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
+        return read_npz(path)
 
     def check(self) -> None:
         """Raise where this is not a run's directory, or where its experiment does not fit."""

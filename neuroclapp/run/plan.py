@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def plans(options: Options) -> tuple[Plan, ...]:
     """Return one plan for each mode; raise InputError that names an option or a file at fault."""
     network = load_network(options.model)
     if options.width is not None:
-        if not options.width > 0:
-            raise InputError("--width", "WIDTH", options.width, "must be positive")
+        if not 0 < options.width < inf:
+            raise InputError("--width", "WIDTH", options.width, "must be positive and finite")
         network = replace(network, width=options.width)
     for name, value in (("--chips", options.chips), ("--neurons", options.neurons)):
         if value is not None and value < 1:
@@ -114,8 +115,8 @@ def _with(options: Options, coding: Coding, spiking: Spiking) -> Coding:
             )
             coding = replace(coding, measured=measured, measured_in=where)
     if options.activity is not None:
-        if not options.activity > 0:
-            raise InputError("--rates", "ACTIVITY", options.activity, "must be positive")
+        if not 0 < options.activity < inf:
+            raise InputError("--rates", "ACTIVITY", options.activity, "must be positive and finite")
         coding = replace(coding, activity=options.activity, measured=None)
     timing = coding.timing
     said = (

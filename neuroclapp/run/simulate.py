@@ -23,15 +23,16 @@ from ..progress import Progress
 from ..spiking.long_run import Conditions
 from ..spiking.long_run import simulate as simulate_long
 from ..spiking.packets import packets_of
+from ..spiking.populations import Populations
 from ..spiking.recorded import Recorded
 from ..spiking.recording import ALL, Recording
 from ..spiking.simulation import CompiledNetwork, Stretch, run_all, run_steps
-from ..spiking.standalone import scratch
+from ..spiking.standalone import longest, scratch
 from ..weights import Weights
 from .directory import RunDirectory
 from .parallel import Job, Report, side_by_side
 
-#: Presentations per call of the compiled program: the grain of snapshots, progress and resumption.
+#: Presentations per call of the compiled program, at most: the grain of snapshots, progress and resumption.
 STRETCH = 500
 
 LEARNING = ("spiking", "permuted_dendrite", "gamma_always_on")
@@ -50,7 +51,9 @@ def simulate(run: RunDirectory) -> None:
             network = None
             if run.workers.inherits:
                 with Progress("compiling the spiking network", 1):
-                    network = CompiledNetwork(run.populations, STRETCH, folder, permutable=True)
+                    network = CompiledNetwork(
+                        run.populations, stretch_of(run.populations), folder, permutable=True
+                    )
                 notes["build_s"] = round(network.build_seconds, 2)
             jobs: dict[str, Job] = {
                 f"seed {seed}": partial(_simulate, run, network, units, seed) for seed in experiment.seeds
@@ -71,7 +74,14 @@ def _compiled(folder: Path, digest: str) -> CompiledNetwork:
     """
     place = tempfile.mkdtemp(prefix="neuroclapp-")
     atexit.register(shutil.rmtree, place, ignore_errors=True)
-    return CompiledNetwork(RunDirectory(folder).populations, STRETCH, Path(place), permutable=True)
+    populations = RunDirectory(folder).populations
+    return CompiledNetwork(populations, stretch_of(populations), Path(place), permutable=True)
+
+
+def stretch_of(populations: Populations) -> int:
+    """Return the presentations per call: `STRETCH`, or as many as Brian2's clocks keep in step for."""
+    timing = populations.timing
+    return longest(timing.period, timing.steps, timing.dt, STRETCH)
 
 
 def controls(run: RunDirectory, seed: int) -> dict[str, Control]:
@@ -136,13 +146,14 @@ def _learn(
 ) -> None:
     """Learn from the whole stream; each stretch ends in a checkpoint, which a killed run goes on from."""
     kept = folder / f"stretches-{name}"
-    recording = Recording(dict.fromkeys(initial), STRETCH, ALL) if name == "spiking" else None
+    length = network.stretch
+    recording = Recording(dict.fromkeys(initial), length, ALL) if name == "spiking" else None
 
     def after(done: int, stretch: Stretch) -> None:
         report(done)
 
     conditions = Conditions(control=control)
-    weights, _ = simulate_long(network, stream, initial, kept, STRETCH, recording, conditions, after)
+    weights, _ = simulate_long(network, stream, initial, kept, length, recording, conditions, after)
     if recording is not None:
         Recorded(kept / "recording").join(folder / "spiking.h5")
     weights.save(folder / f"{name}.safetensors")

@@ -142,4 +142,7 @@ def _check(condition: Condition) -> None:
         raise InputError(
             "", "model", condition.settings.model, f"the data have {2 * digits.PIXELS} inputs, ON and OFF"
         )
+    if condition.settings.presentations < 1:
+        allowed = f"must be at least 2: order {condition.settings.order.kind!r} shows pairs"
+        raise InputError("", "data.presentations", condition.settings.data.presentations, allowed)
     _ = worlds.populations, worlds.control(0)

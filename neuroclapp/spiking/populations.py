@@ -49,6 +49,9 @@ from ..plasticity import GATES, Gate, Plasticity
 from ..units import Seconds
 from .variants import Axon, Code, Dendrite, IntegrateAndFire, Neuron, Plateau, Regular, Unit
 
+#: Steps of a part of a presentation, less than this: they are counted in 32 bits.
+MOST_STEPS = 2**31
+
 
 @description(frozen=True, config=DESCRIPTION)
 class Timing:
@@ -59,10 +62,14 @@ class Timing:
     dt: Seconds = 0.001
 
     def __post_init__(self) -> None:
-        for name in ("duration", "flush", "dt"):
+        for name in ("dt", "duration", "flush"):  # dt first, as the others are counted in it
             value = getattr(self, name)
             if not value > 0:
                 raise ValueError(f"{name} = {value} s must be positive")
+            if not value / self.dt < MOST_STEPS:
+                raise ValueError(
+                    f"{name} = {value} s must be less than {MOST_STEPS} steps of dt = {self.dt} s"
+                )
             if abs(value / self.dt - round(value / self.dt)) > 1e-6:
                 raise ValueError(f"{name} = {value} s must be a multiple of dt = {self.dt} s")
 

@@ -234,6 +234,18 @@ def test_command_ends_with_0_where_all_fits_and_1_where_not(capsys):
         (["digits", "--chip", "loihi3"], "hardware: name = 'loihi3'"),
         (["digits", "--chip", "loihi2", "--width", "0"], "--width: WIDTH = 0.0: must be positive"),
         (["digits", "--chip", "loihi2", "--chips", "0"], "--chips: N = 0: must be 1 or more"),
+        (
+            ["digits", "--chip", "loihi2", "--rates", "inf"],
+            "--rates: ACTIVITY = inf: must be positive and finite",
+        ),
+        (
+            ["digits", "--chip", "loihi2", "--rates", "nan"],
+            "--rates: ACTIVITY = nan: must be positive and finite",
+        ),
+        (
+            ["digits", "--chip", "loihi2", "--width", "inf"],
+            "--width: WIDTH = inf: must be positive and finite",
+        ),
         (["digits", "--chip", "loihi2", "--rates", "-1"], "--rates: ACTIVITY = -1.0: must be positive"),
         (["digits", "--chip", "loihi1", "--weight-bits", "10"], "--weight-bits: N = 10: loihi1 has 1, 2"),
         (["digits", "--chip", "ideal", "--weight-bits", "4"], "its weights are not integers"),

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from neuroclapp.cli import main
+from neuroclapp.errors import RunError
+from neuroclapp.files import write_npz
 from neuroclapp.onchip.fixed import file
 from neuroclapp.onchip.fixed.machine import Machine
 from neuroclapp.plasticity import Control
 from neuroclapp.run.directory import RunDirectory
-from neuroclapp.run.simulate import _learn
+from neuroclapp.run.simulate import _learn, stretch_of
 from neuroclapp.spiking.drawn import NOTHING
 from neuroclapp.spiking.state import rest
 
@@ -240,6 +242,46 @@ def test_learning_goes_on_to_the_same_bits_after_it_was_stopped(experiment, tmp_
     assert asked == [9, 11]
     assert (whole / "spiking.safetensors").read_bytes() == (broken / "spiking.safetensors").read_bytes()
     assert rest(run.populations).layers[0].v[0] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("duration", "flush", "expected"),
+    [(100, 25, 500), (200, 25, 285), (100, 40, 464), (200, 50, 500)],
+)
+def test_a_call_of_the_compiled_program_is_as_long_as_its_clocks_keep_in_step(
+    duration, flush, expected, experiment, tmp_path
+):
+    """They part in the last bit of a time [s] of 64 s or more, where that is not exact in binary."""
+    text = experiment.read_text().replace('dt = "2 ms"', 'dt = "5 ms"')
+    text = text.replace('"20 ms"', f'"{duration} ms"').replace('"10 ms"', f'"{flush} ms"')
+    run = RunDirectory.create(tmp_path / "run", text, resume=False)
+    found = stretch_of(run.populations)
+    assert found == expected
+    assert found == 500 or 64 < (found + 1) * (duration + flush) / 1000 < 66
+
+
+@pytest.mark.slow
+def test_presentations_of_a_quarter_of_a_second_run_to_the_end(experiment, tmp_path):
+    folder, few = tmp_path / "run", ("seeds=[3]", "lava.samples=0", "lava.presentations=0")
+    settings = [f"--set={one}" for one in (*few, 'spiking.timing.duration="200 ms"')]
+    step = [f'--set=spiking.timing.{name}="{value}"' for name, value in (("flush", "25 ms"), ("dt", "5 ms"))]
+    assert main(["run", str(experiment), "--out", str(folder), *settings, *step]) == 0
+    figures = json.loads((folder / "results.json").read_text())
+    assert max(figures["agreement"]["largest_weight_mismatch"]["per_seed"]) < 1e-12
+
+
+@pytest.mark.parametrize("left", [0, 1, 40, 0.5, 0.9, -1])
+def test_a_file_that_was_cut_is_named(left, tmp_path, experiment):
+    run = RunDirectory.create(tmp_path / "run", experiment.read_text(), resume=False)
+    path = tmp_path / "run" / "features.npz"
+    write_npz(path, {"counts": np.random.default_rng(0).integers(0, 99, 10_000), "labels": np.arange(9)})
+    assert run.arrays(path)["labels"].tolist() == list(range(9))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(left * len(whole)) if 0 < left < 1 else left])
+    with pytest.raises(
+        RunError, match=r"features\.npz: not a whole \.npz file .*; remove it and run its step"
+    ):
+        run.arrays(path)
 
 
 @pytest.mark.slow

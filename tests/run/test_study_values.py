@@ -118,6 +118,11 @@ def test_values_left_out_do_not_change_what_is_known_of_a_world(study):
     ("old", "new", "message"),
     [
         ("block = 10", "block = 0", "conditions.day_and_night.order.block"),
+        (
+            "presentations = 61",
+            "presentations = 1",
+            "conditions.day_and_night: data.presentations = 1: must be at least 2",
+        ),
         ('"day_and_night", block', '"night", block', "'shuffled' or 'day_and_night'"),
         ('feedback = "symmetric"', 'feedback = "none"', "conditions.symmetric.feedback"),
         ('gate = "separate"', 'gate = "both"', "conditions.two_gates.gate"),

@@ -81,7 +81,27 @@ class SpokenSpikesRun(ConvertedRun[SpeechExperiment, InSpikes]):
         return Hearing(self.experiment)
 
     def utterances(self, part: str) -> list[Utterance]:
-        """Return the utterances of a part that run in spikes."""
+        """Return the utterances of a part that run in spikes; raise InputError if none can be read."""
+        found = [each for each in self._spread(part) if each.name not in self.broken]
+        if not found:
+            raise InputError(self.experiment.data.folder, None, None, f"no {part} utterance can be read")
+        return found
+
+    @cached_property
+    def broken(self) -> dict[str, str]:
+        """Those that would run in spikes but for their broken files, and why.
+
+        All are read, since a header does not tell whether a file is whole.
+        """
+        found: dict[str, str] = {}
+        for utterance in (each for part in PARTS for each in self._spread(part)):
+            try:
+                utterance.read()
+            except InputError as error:
+                found[utterance.name] = str(error)
+        return found
+
+    def _spread(self, part: str) -> list[Utterance]:
         return spread(getattr(self.hearing.speech, part), self.spikes.utterances)
 
     def encoder(self, row: Row, seed: int) -> Convolutions:

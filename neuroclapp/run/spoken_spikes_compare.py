@@ -43,6 +43,7 @@ def compare_spoken(run: SpokenSpikesRun) -> dict[str, Any]:
         "steps": run.spikes.resolution.timing.steps,
         "spikes": run.spikes.resolution.spikes,
         "utterances": {part: len(run.utterances(part)) for part in PARTS},
+        "skipped": [list(each) for each in (*speech.skipped, *run.broken.items())],
         "brian2": read_json(brian2) if brian2.is_file() else None,
         "systems": {row.name: _summary(run, row) for row in run.experiment.systems},
     }

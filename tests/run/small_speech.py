@@ -59,3 +59,13 @@ def write(folder):
     for part, names in parts.items():
         (folder / f"{part}_split.txt").write_text("\n".join(names) + "\n")
     (folder / "model.toml").write_text(MODEL)
+
+
+def break_in_its_middle(folder, name):
+    """Overwrite bytes of an utterance's file whose header and end stay whole; return its path."""
+    (path,) = folder.glob(f"**/{name}.flac")
+    content = bytearray(path.read_bytes())
+    place = 3 * len(content) // 10
+    content[place : place + 200] = bytes(200)
+    path.write_bytes(content)
+    return path

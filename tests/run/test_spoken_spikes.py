@@ -135,3 +135,21 @@ def test_a_wrong_value_gets_one_line_and_exit_code_2(setting, said, experiment, 
     out = tmp_path / "runs"
     assert_refused(["run", str(experiment), "--out", str(out), "--set", setting], said, tmp_path, capsys)
     assert not out.exists()
+
+
+def test_files_broken_in_their_middle_are_left_out_and_named(tmp_path):
+    """One more is missing altogether, which is told of before."""
+    small_speech.write(tmp_path)
+    text = EXPERIMENT.format(folder=tmp_path, kind="speech_in_spikes").replace("[0, 1]", "[0]")
+    rows = text.index('[[systems]]\nname = "eprop"')
+    few = SPIKES.replace("presentations = 12", "presentations = 0").replace("[1, 64]", "[1]")
+    (tmp_path / "small.toml").write_text(text[:rows] + few)
+    broken, missing = [small_speech.break_in_its_middle(tmp_path, f"{who}-1-0003") for who in (2, 3)]
+    missing.unlink()
+    out = tmp_path / "runs" / "spikes"
+    assert main(["run", str(tmp_path / "small.toml"), "--out", str(out), "--set", "spikes.utterances=4"]) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert results["utterances"] == {"training": 4, "test": 2}
+    assert [name for name, _ in results["skipped"]] == ["3-1-0003", "2-1-0003"]
+    assert str(missing) in results["skipped"][0][1]
+    assert str(broken) in results["skipped"][1][1]

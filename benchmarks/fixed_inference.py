@@ -22,6 +22,7 @@ from neuroclapp.onchip import integer, nir
 from neuroclapp.onchip.chip import Chip
 from neuroclapp.onchip.export import export, network
 from neuroclapp.onchip.lava import jobs
+from neuroclapp.report.text import cell
 from neuroclapp.run.compare import PARTS
 from neuroclapp.run.directory import RunDirectory
 from neuroclapp.run.simulate import on_grid
@@ -77,8 +78,8 @@ def main() -> None:
         figure = summarise([one[bits] for one in by_seed])
         for n, layer in enumerate(layers):
             each = ", ".join(f"{one[bits][n]:+.2f}" for one in by_seed)
-            mean, interval = figure["mean"][n], figure["interval"][n]
-            print(f"{bits} bits, {layer}: {mean:+.2f} +- {interval:.2f} points ({each})", flush=True)
+            found = cell(figure, "+.2f", n, between=" +- ")
+            print(f"{bits} bits, {layer}: {found} points ({each})", flush=True)
     if arguments.samples:
         with tempfile.TemporaryDirectory() as folder:
             wrong, spikes = mismatches(run, arguments.bits[0], arguments.samples, Path(folder))

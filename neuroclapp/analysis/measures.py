@@ -100,11 +100,12 @@ def _correlation(a: Array, b: Array) -> float:
 def summarise(values: Sequence[Any]) -> dict[str, Any]:
     """Return ``{mean, interval, per_seed}`` of a figure, or of a list of figures, one value per seed.
 
-    ``interval`` is the half-width of the 95 % confidence interval of the mean (Student's t).
+    ``interval`` is the half-width of the 95 % confidence interval of the mean (Student's t); None for one
+    seed, which says nothing of the spread.
     """
     array = np.array(values, dtype=np.float64)
-    count = len(array)
-    spread = np.zeros(array.shape[1:])
+    count, interval = len(array), None
     if count > 1:
         spread = stats.t.ppf(0.975, count - 1) * array.std(axis=0, ddof=1) / np.sqrt(count)
-    return {"mean": array.mean(axis=0).tolist(), "interval": spread.tolist(), "per_seed": array.tolist()}
+        interval = spread.tolist()
+    return {"mean": array.mean(axis=0).tolist(), "interval": interval, "per_seed": array.tolist()}

@@ -13,6 +13,7 @@ from matplotlib.ticker import NullFormatter
 from .datasets import data_name
 from .document import Shown, cost_and_versions, document, pictures, table
 from .style import figure, label
+from .text import cells
 
 _COLOURS = ("#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#0072b2", "#f0e442")
 _READOUTS = {"refitted": "readout fitted to spikes", "unchanged": "readout of the rates"}
@@ -26,12 +27,12 @@ def columns(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     for one in results["systems"].values():
         for name, rate in one["rates"].items():
             said = "rates, average pooling" if name == "rate_mean" else "rates"
-            rows.append([one["title"], said, *_cells(rate)])
+            rows.append([one["title"], said, *cells(rate, ".1f")])
         for name, each in one["variants"].items():
             for readout, text in _READOUTS.items():
-                rows.append([one["title"], f"{_named(name, each)}, {text}", *_cells(each[readout])])
+                rows.append([one["title"], f"{_named(name, each)}, {text}", *cells(each[readout], ".1f")])
                 difference = each[f"{readout}_minus_rate"]
-                rows.append([one["title"], "  minus rates, paired", *_cells(difference, "+")])
+                rows.append([one["title"], "  minus rates, paired", *cells(difference, "+.1f")])
     return header, rows
 
 
@@ -164,11 +165,3 @@ def facts(results: dict[str, Any]) -> list[str]:
 def _named(name: str, each: dict[str, Any]) -> str:
     pooling = f"pooling {_POOLINGS[each['pooling']]}"
     return f"K = {each['neurons']}" if name.isdigit() else f"K = {each['neurons']}, {pooling}"
-
-
-def _cells(values: dict[str, Any], sign: str = "") -> list[str]:
-    several = len(values["per_seed"]) > 1
-    return [
-        f"{mean:{sign}.1f} ± {interval:.1f}" if several else f"{mean:{sign}.1f}"
-        for mean, interval in zip(values["mean"], values["interval"], strict=True)
-    ]

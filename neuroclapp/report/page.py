@@ -9,6 +9,7 @@ from typing import Any
 from .document import Shown, cost_and_versions, document, pictures, table
 from .lava import lava
 from .style import GATES, NAMES, TARGETS
+from .text import cells
 
 _IDEAS = (
     "<b>CLAPP</b> trains each layer by itself: it predicts its own next activity, and a weight changes by the "
@@ -27,8 +28,10 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
     """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
     title = escape(results["experiment"])
     seeds = ", ".join(map(str, results["seeds"]))
+    several = len(results["seeds"]) > 1
+    said = f"Seeds {seeds}; figures are means over seeds with the 95 % interval of the mean."
     parts = [
-        f"<h1>{title}</h1><p>Seeds {seeds}; figures are means over seeds with the 95 % interval of the mean.</p>",
+        f"<h1>{title}</h1><p>{said if several else f'Seed {seeds} alone: figures have no interval.'}</p>",
         "<ul>" + "".join(f"<li>{idea}</li>" for idea in _IDEAS) + "</ul>",
         "<h2>Test accuracy</h2>" + _accuracy(results),
         "<h2>Agreement of spikes with the rule</h2>" + _agreement(results),
@@ -51,13 +54,12 @@ def _accuracy(results: dict[str, Any]) -> str:
     header = ["[%]", *(f"{layer}, {title}" for _, title in kinds for layer in layers)]
     rows = []
     for world in results["accuracy"]:
-        cells = []
+        row = []
         for key, _ in kinds:
             figure = results[key][world]
-            pairs = zip(figure["mean"], figure["interval"], strict=True)
-            each = [f"{mean:.1f} &plusmn; {interval:.1f}" for mean, interval in pairs]
-            cells += each if len(each) == len(layers) else [*each, *[""] * (len(layers) - len(each))]
-        rows.append([escape(NAMES[world]), *cells])
+            each = cells(figure, ".1f")
+            row += [*each, *[""] * (len(layers) - len(each))]
+        rows.append([escape(NAMES[world]), *row])
     return table(header, rows, escaped=True)
 
 
@@ -93,6 +95,5 @@ def _agreement(results: dict[str, Any]) -> str:
             else {f"{name}, {_NAMES.get(part, part)}": each for part, each in found.items()}
         )
         for title, figure in by_target.items():
-            pairs = zip(figure["mean"], figure["interval"], strict=True)
-            rows.append([title, *(f"{mean:.4f} ± {interval:.4f}" for mean, interval in pairs)])
+            rows.append([title, *cells(figure, ".4f")])
     return table(["", *results["layers"]], rows)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from .datasets import data_name
 from .document import Shown, cost_and_versions, document, pictures, table
 from .style import COLOURS, figure, label
+from .text import cell, cells
 
 _NAMES = {
     "random": "random, rates",
@@ -35,13 +36,13 @@ _READOUTS = {"mean": "mean over places", "all": "all places side by side"}
 def rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Return header and rows: test accuracy [%] by layer and readout, means with 95 % intervals."""
     header = ["world", *(f"{layer}, {how}" for how in _READOUTS for layer in results["layers"])]
-    found = [["raw input", *[_one(results["raw"])] * (len(header) - 1)]]
+    found = [["raw input", *[cell(results["raw"], ".1f")] * (len(header) - 1)]]
     for name, world in results["worlds"].items():
-        found.append([_NAMES[name], *(cell for how in _READOUTS for cell in _cells(world[how]))])
+        found.append([_NAMES[name], *(text for how in _READOUTS for text in cells(world[how], ".1f"))])
     for name, difference in results["differences"].items():
         a, b = name.split(" - ")
-        cells = [cell for how in _READOUTS for cell in _cells(difference[how], "+")]
-        found.append([f"{_NAMES[a]}, minus {_NAMES[b]}, paired", *cells])
+        each = [text for how in _READOUTS for text in cells(difference[how], "+.1f")]
+        found.append([f"{_NAMES[a]}, minus {_NAMES[b]}, paired", *each])
     return header, found
 
 
@@ -52,9 +53,7 @@ def agreement(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     for sharing, one in results["agreement"].items():
         for name in one["accumulated_cosine"]:
             figures = (one[key][name] for key in ("accumulated_cosine", "norm_ratio", "trajectory_cosine"))
-            found.append(
-                [sharing, name, *(f"{each['mean']:.3f} ± {each['interval']:.3f}" for each in figures)]
-            )
+            found.append([sharing, name, *(cell(each, ".3f") for each in figures)])
     return header, found
 
 
@@ -64,8 +63,7 @@ def gates(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     found = []
     for sharing, one in results["agreement"].items():
         for layer, figures in zip(results["layers"], one["layers"], strict=True):
-            cells = (f"{figures[key]['mean']:.3f} ± {figures[key]['interval']:.3f}" for key in first)
-            found.append([sharing, layer, *cells])
+            found.append([sharing, layer, *(cell(figures[key], ".3f") for key in first)])
     return ["kernels", "layer", *(key.replace("_", " ") for key in first)], found
 
 
@@ -107,16 +105,3 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
     parts += cost_and_versions(results)
     parts.append(f"<h2>Again</h2><p><code>{escape(command)}</code> makes this run.</p>")
     return document(results["experiment"], parts)
-
-
-def _one(values: dict[str, Any], sign: str = "") -> str:
-    several = len(values["per_seed"]) > 1
-    return f"{values['mean']:{sign}.1f}" + (f" ± {values['interval']:.1f}" if several else "")
-
-
-def _cells(values: dict[str, Any], sign: str = "") -> list[str]:
-    several = len(values["per_seed"]) > 1
-    return [
-        f"{mean:{sign}.1f}" + (f" ± {interval:.1f}" if several else "")
-        for mean, interval in zip(values["mean"], values["interval"], strict=True)
-    ]

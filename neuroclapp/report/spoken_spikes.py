@@ -15,6 +15,7 @@ from .datasets import data_name
 from .document import Shown, cost_and_versions, document, pictures, table
 from .style import COLOURS, figure, label
 from .systems import LEARNS
+from .text import cell
 
 _READOUTS = {"refitted": ("o-", "readout fitted to spikes"), "unchanged": ("s--", "readout of the rates")}
 _LAYERS = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#000000")
@@ -40,8 +41,8 @@ def columns(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         for at, neurons in enumerate(results["neurons"]):
             cells = [one["title"], str(neurons)]
             for which in ("all", "spoken"):
-                cells.append(_value(one["rate"][which], len(one["seeds"])))
-                cells += [_value(one[name][which], len(one["seeds"]), at) for name in _READOUTS]
+                cells.append(cell(one["rate"][which], ".1f"))
+                cells += [cell(one[name][which], ".1f", at) for name in _READOUTS]
             cells.append(f"{one['correlation']['mean'][at][-1]:.3f}")
             cells.append(f"{one['spikes']['mean'][at][-1]:.2f}")
             cells.append(f"{one['spikes_per_frame']['mean'][at]:.0f}")
@@ -177,8 +178,3 @@ def _neurons(axes: Axes, results: dict[str, Any]) -> None:
     axes.set_xscale("log")
     axes.set_xticks(results["neurons"], [str(each) for each in results["neurons"]])
     axes.minorticks_off()
-
-
-def _value(values: dict[str, Any], seeds: int, at: int | None = None) -> str:
-    mean, interval = (values[key] if at is None else values[key][at] for key in ("mean", "interval"))
-    return f"{mean:.1f} ± {interval:.1f}" if seeds > 1 else f"{mean:.1f}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .document import Shown, cost_and_versions, document, pictures, table
 from .style import COLOURS, NAMES, figure, label
+from .text import cell
 
 #: Measures by key of a condition's results: where to find one, and its name on an axis.
 MEASURES = {
@@ -153,20 +154,20 @@ def breaks(picture: dict[str, Any], results: dict[str, Any]) -> str:
 
 
 COLUMNS = (
-    ("accumulated_cosine.w_ff", "acc. cos W", "{:.4f}"),
-    ("accumulated_cosine.w_pred", "acc. cos W_pred", "{:.4f}"),
-    ("update_cosine.w_ff", "update cos W", "{:.4f}"),
-    ("gate_agreement", "gates", "{:.4f}"),
-    ("gate_kappa", "kappa", "{:.4f}"),
-    ("trajectory_cosine", "trajectory", "{:.3f}"),
-    ("trajectory_share", "its share", "{:.3f}"),
-    ("spikes", "spikes", "{:.2f}"),
-    ("excess_spikes", "excess", "{:.3f}"),
-    ("accuracy.random", "random [%]", "{:.1f}"),
-    ("accuracy.random_spiking", "in spikes", "{:.1f}"),
-    ("accuracy.rate", "rates", "{:.1f}"),
-    ("accuracy.spiking", "spikes", "{:.1f}"),
-    ("paired_difference.spiking_minus_rate", "minus rates", "{:+.2f}"),
+    ("accumulated_cosine.w_ff", "acc. cos W", ".4f"),
+    ("accumulated_cosine.w_pred", "acc. cos W_pred", ".4f"),
+    ("update_cosine.w_ff", "update cos W", ".4f"),
+    ("gate_agreement", "gates", ".4f"),
+    ("gate_kappa", "kappa", ".4f"),
+    ("trajectory_cosine", "trajectory", ".3f"),
+    ("trajectory_share", "its share", ".3f"),
+    ("spikes", "spikes", ".2f"),
+    ("excess_spikes", "excess", ".3f"),
+    ("accuracy.random", "random [%]", ".1f"),
+    ("accuracy.random_spiking", "in spikes", ".1f"),
+    ("accuracy.rate", "rates", ".1f"),
+    ("accuracy.spiking", "spikes", ".1f"),
+    ("paired_difference.spiking_minus_rate", "minus rates", "+.2f"),
 )
 
 
@@ -177,11 +178,7 @@ def columns(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         for n, layer in enumerate(one["layers"]):
             cells = [one["title"] if n == 0 else "", layer]
             for measure, _, form in COLUMNS:
-                found = measured(one, measure)
-                value = form.format(found["mean"][n])
-                if len(one["seeds"]) > 1:
-                    value += f" ± {form.replace('+', '').format(found['interval'][n])}"
-                cells.append(value)
+                cells.append(cell(measured(one, measure), form, n))
             rows.append(cells)
     return ["condition", "layer", *(name for _, name, _ in COLUMNS)], rows
 
@@ -191,8 +188,7 @@ def raw(results: dict[str, Any]) -> str:
     found = []
     for one in results["conditions"].values():
         value, seeds = one["accuracy"]["raw"], one["seeds"]
-        spread = f" ± {value['interval'][0]:.1f}" if len(seeds) > 1 else ""
-        found.append(f"{value['mean'][0]:.1f}{spread} % (seeds {', '.join(map(str, seeds))})")
+        found.append(f"{cell(value, '.1f', 0)} % (seeds {', '.join(map(str, seeds))})")
     return f"A readout of the raw input finds {', or '.join(dict.fromkeys(found))}."
 
 
@@ -200,8 +196,9 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
     """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
     parts = [
         f"<h1>{escape(results['experiment'])}</h1>",
-        "<p>Figures are means over seeds with the 95 % interval of the mean. On shared weights the rate rule "
-        "stands beside the spikes at every presentation; trajectories and accuracies are of worlds that run "
+        "<p>Figures are means over seeds, of several with the 95 % interval of the mean. On shared weights "
+        "the rate rule stands beside the spikes at every presentation; trajectories and accuracies are of "
+        "worlds that run "
         f"freely from the same start. {escape(raw(results))}</p>",
         *pictures(shown),
         "<h2>All conditions</h2>" + table(*columns(results)),
@@ -241,7 +238,7 @@ def _curve(
             if layer < len(found["mean"]):
                 at.append(x if places is None else places[x] + 0.08 * (layer - 0.5) + 0.2 * number / count)
                 values.append(found["mean"][layer])
-                spread.append(found["interval"][layer])
+                spread.append(np.nan if found["interval"] is None else found["interval"][layer])
         line = "" if places is not None else _LAYERS[layer % len(_LAYERS)]
         axes.errorbar(
             at,

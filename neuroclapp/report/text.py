@@ -1,8 +1,28 @@
-"""Tables as text for the terminal."""
+"""Figures as text, and tables as text for the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+
+def cell(values: dict[str, Any], form: str, *at: int, between: str = " ± ") -> str:
+    """Return a mean, and after ``between`` its 95 % interval, which a figure of one seed does not have.
+
+    ``form`` is the mean's format, as in "+.1f"; the interval has as many digits. ``at`` finds the figure
+    where ``values`` holds lists of them.
+    """
+    mean, interval = values["mean"], values["interval"]
+    several = len(values["per_seed"]) > 1
+    for place in at:
+        mean, interval = mean[place], interval[place] if several else None
+    spread = f"{between}{interval:.{form.partition('.')[2]}}" if several else ""
+    return f"{mean:{form}}{spread}"
+
+
+def cells(values: dict[str, Any], form: str, between: str = " ± ") -> list[str]:
+    """Return `cell` of each figure of a list of figures."""
+    return [cell(values, form, place, between=between) for place in range(len(values["mean"]))]
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:

@@ -14,6 +14,7 @@ from ..report.document import Shown
 from ..report.gates import Gates, gates, score_scatter
 from ..report.page import page
 from ..report.raster import Spikes, Steps, raster
+from ..report.text import cell
 from ..report.weights import Moving, matrices, norms, receptive_fields, single_weights, trajectories
 from .directory import RunDirectory
 from .draw import plot_report, results_of
@@ -28,17 +29,15 @@ def plot(run: RunDirectory) -> None:
 
 def _figures(run: RunDirectory, results: dict[str, Any]) -> Iterator[Shown]:
     seed, layers = run.experiment.seeds[0], results["layers"]
-    top, gain = layers[-1], results["paired_difference"]
-    difference = gain["spiking_minus_rate"]
+    top = layers[-1]
+    gain = {pair: cell(each, "+.1f", -1) for pair, each in results["paired_difference"].items()}
     yield Shown(
         "accuracy",
         "What a linear readout finds in each world",
         accuracy(results),
-        f"In {top}, learning in spikes minus learning in rates is {difference['mean'][-1]:+.1f} "
-        f"± {difference['interval'][-1]:.1f} points (a rate network with 0.1 % input noise differs from itself by "
-        f"{gain['rate_disturbed_minus_rate']['mean'][-1]:+.1f} ± {gain['rate_disturbed_minus_rate']['interval'][-1]:.1f}), learning in rates minus the random encoder "
-        f"{gain['rate_minus_random']['mean'][-1]:+.1f} ± {gain['rate_minus_random']['interval'][-1]:.1f}; "
-        "dots are seeds.",
+        f"In {top}, learning in spikes minus learning in rates is {gain['spiking_minus_rate']} points (a rate "
+        f"network with 0.1 % input noise differs from itself by {gain['rate_disturbed_minus_rate']}), learning "
+        f"in rates minus the random encoder {gain['rate_minus_random']}; dots are seeds.",
     )
     yield Shown(
         "agreement",

@@ -8,6 +8,7 @@ from typing import Any
 from ..report.bits import bits
 from ..report.document import Shown
 from ..report.study import breaks, curves, layers, page
+from ..report.text import cell
 from .draw import plot_report, results_of
 from .study import StudyRun
 
@@ -35,7 +36,9 @@ def _figures(results: dict[str, Any]) -> Iterator[Shown]:
                 if "chip" in one and any(point["picture"] == picture["name"] for point in one["points"]):
                     yield Shown(f"bits_{name}", f"{one['title']}: where the bits go", bits(one), _BITS)
         else:
-            sentence = f"{breaks(picture, results)} Bars are 95 % intervals over seeds."
+            several = any(len(one["seeds"]) > 1 for one in results["conditions"].values())
+            bars = " Bars are 95 % intervals over seeds." if several else ""
+            sentence = breaks(picture, results) + bars
             yield Shown(picture["name"], picture["title"], curves(picture, results), sentence)
 
 
@@ -45,6 +48,5 @@ def _depth(picture: dict[str, Any], results: dict[str, Any]) -> str:
     for one in results["conditions"].values():
         if any(point["picture"] == picture["name"] for point in one["points"]):
             difference = one["paired_difference"]["spiking_minus_rate"]
-            value = f"{difference['mean'][-1]:+.2f} ± {difference['interval'][-1]:.2f} points"
-            said.append(f"{one['title']}, {one['layers'][-1]}: {value}")
+            said.append(f"{one['title']}, {one['layers'][-1]}: {cell(difference, '+.2f', -1)} points")
     return f"Learning in spikes minus learning in rates, seed by seed: {'; '.join(said)}. Dots are seeds."

@@ -37,7 +37,13 @@ def test_interval_is_students_t():
     assert figure["mean"] == pytest.approx(4.2)
     assert figure["interval"] == pytest.approx((high - low) / 2)
     assert summarise([[1.0, 2.0], [3.0, 6.0]])["mean"] == [2.0, 4.0]
-    assert summarise([7.0])["interval"] == 0.0
+    # Student's t of one degree of freedom is 12.7062; times half the difference.
+    assert summarise([[1.0, 2.0], [3.0, 6.0]])["interval"] == pytest.approx([12.7062, 25.4124], abs=1e-3)
+
+
+def test_one_seed_says_nothing_of_the_spread():
+    assert summarise([7.0]) == {"mean": 7.0, "interval": None, "per_seed": [7.0]}
+    assert summarise([[7.0, 8.0]]) == {"mean": [7.0, 8.0], "interval": None, "per_seed": [[7.0, 8.0]]}
 
 
 def test_gates_and_scores_by_hand():

@@ -22,32 +22,33 @@ LAYERS = ["one", "two"]
 
 
 def figures(seeds=3, layers=2):
+    """As `summarise` makes them: one seed has no interval."""
     values = DRAW.random((seeds, layers))
     return {
         "mean": values.mean(axis=0).tolist(),
-        "interval": values.std(axis=0).tolist(),
+        "interval": values.std(axis=0).tolist() if seeds > 1 else None,
         "per_seed": values.tolist(),
     }
 
 
-def results(targets=("w_ff", "w_pred", "w_retro"), lava=True):
+def results(targets=("w_ff", "w_pred", "w_retro"), lava=True, seeds=3):
     made = {
         "experiment": "digits <and> & more",
-        "seeds": [0, 1, 2],
+        "seeds": list(range(seeds)),
         "layers": LAYERS,
         "versions": {"python": "3.11"},
         "cost": {"train": {"wall_s": 1.0, "cpu_s": 2.0}},
         "agreement": {
             **{
-                key: {target: figures() for target in targets}
+                key: {target: figures(seeds) for target in targets}
                 for key in ("accumulated_cosine", "update_cosine", "shuffled_gamma_cosine")
             },
-            "trajectory_cosine": figures(),
-            "trajectory_ceiling": figures(),
+            "trajectory_cosine": figures(seeds),
+            "trajectory_ceiling": figures(seeds),
         },
     }
     for key in ("accuracy", "accuracy_few_labels"):
-        made[key] = {world: figures(layers=1 if world == "raw" else 2) for world in NAMES}
+        made[key] = {world: figures(seeds, 1 if world == "raw" else 2) for world in NAMES}
     if lava:
         made["lava"] = {
             "samples": 100,
@@ -116,6 +117,18 @@ def test_receptive_fields_show_on_minus_off_of_the_same_units():
     assert units == np.argsort(-np.linalg.norm(end, axis=1))[:3].tolist()
     shown = made.axes[3].images[0].get_array()
     np.testing.assert_allclose(shown, (end[units[0], :16] - end[units[0], 16:]).reshape(4, 4))
+
+
+def test_one_seed_has_no_interval_on_the_page_and_no_bar_in_the_figure():
+    """A page of three seeds has one interval for each value: of worlds, kinds of labels and layers."""
+    values = 2 * (2 * len(NAMES) - 1) + 2 * (2 * 3 + 2)
+    for seeds, expected in ((3, values), (1, 0)):
+        text = page(results(seeds=seeds), [], "neuroclapp run quickstart")
+        assert text.count(" ± ") == expected
+        assert ("95 % interval" in text) == ("Seed 0 alone" not in text) == (seeds > 1)
+        made = accuracy(results(seeds=seeds))
+        bars = [one for axes in made.axes for one in axes.containers if hasattr(one, "has_yerr")]
+        assert {one.has_yerr for one in bars} == {seeds > 1}
 
 
 def test_the_page_holds_everything_and_asks_for_nothing():

@@ -65,12 +65,7 @@ class Table:
     def number(self, key: str, low: float = -math.inf, above: bool = False) -> float:
         """Return a finite number ``>= low``, or ``> low`` if ``above``."""
         value = self.get(key)
-        if (
-            type(value) not in (int, float)
-            or not math.isfinite(value)
-            or value < low
-            or (above and value == low)
-        ):
+        if type(value) not in (int, float) or not _finite(value) or value < low or (above and value == low):
             limit = "" if low == -math.inf else f" {'>' if above else '>='} {low:g}"
             raise self.refuse(key, "must be a finite number" + limit)
         return float(value)
@@ -81,12 +76,13 @@ class Table:
         try:
             array = np.array(value, dtype=object)
             numbers = all(type(one) in (int, float) for one in array.ravel())
-            array = array.astype(np.float64) if numbers else array
+            finite = numbers and all(map(_finite, array.ravel()))
+            array = array.astype(np.float64) if finite else array
         except ValueError:
             raise self.refuse(key, f"must be a full table of numbers of shape {shape}") from None
         if not numbers or array.shape != shape:
             raise self.refuse(key, f"must be a full table of numbers of shape {shape}")
-        if not np.isfinite(array).all():
+        if not finite:
             raise self.refuse(key, "every number must be finite")
         return array
 
@@ -108,3 +104,10 @@ class Table:
 
     def known(self, optional: Sequence[str] = ()) -> list[str]:
         return sorted(self._read | set(optional))
+
+
+def _finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer beyond all floats
+        return False

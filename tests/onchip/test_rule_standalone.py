@@ -214,12 +214,12 @@ def test_it_says_what_a_file_holds_and_refuses_what_it_does_not_know(exported, n
     assert "* gamma * d(sample) * rho(sample), sample" in said
     text = file.read_text()
     for old, new, why in (
-        ('"version": 1', '"version": 3', "version: 3, this reader knows (1, 2)"),
-        ('"reset": "subtract"', '"reset": "zero"', "membrane: "),
-        ("2^-7*x0*x1*y1 +", "u0*x1*y1 +", "product 'u0*x1*y1' must be m*2^e*x0*x1*y1"),
+        ('"version": 1', '"version": 3', "version = 3: must be 1 or 2"),
+        ('"reset": "subtract"', '"reset": "zero"', "membrane.reset = 'zero': must be 'subtract'"),
+        ("2^-7*x0*x1*y1 +", "u0*x1*y1 +", "product 'u0*x1*y1' must be m*2^e*x0*x1*y, with y one"),
         ("2^-7*x0*x1*y1 +", "0.5*x0*x1*y1 +", "product '0.5*x0*x1*y1' must be"),
-        ('"source"', '"origin"', "key 'source' is missing"),
-        ('"shared"', '"separate"', "gate: 'separate' must be 'shared'"),
+        ('"source"', '"origin"', "layers.0.source: this key is missing"),
+        ('"shared"', '"separate"', "gate = 'separate': must be 'shared'"),
     ):
         assert old in text
         file.write_text(text.replace(old, new, 1))

@@ -25,8 +25,9 @@ else:
 Kind = Literal["models", "hardware", "experiments"]
 T = TypeVar("T")
 
-#: Settings of every description: unknown keys are refused, values are never changed.
-DESCRIPTION = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+#: Settings of every description: unknown keys and numbers that are not finite are refused, and values are
+#: never changed.
+DESCRIPTION = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 def folder(kind: Kind) -> Path:

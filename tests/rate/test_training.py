@@ -29,7 +29,7 @@ SPLIT = System("split", contrast=replace(HINGE, prediction=Prediction("split", "
 CPC = System("CPC", modules=(2,), contrast=replace(HINGE, loss="info_nce", negatives=4))
 SUPERVISED = System("supervised", "labels", (2,))
 SYSTEMS = [CLAPP, SPLIT, CPC, SUPERVISED, System("CLAPP++", contrast=replace(HINGE, context="both"))]
-#: Checkpoints after 21, 42 and 63 updates, and at the end; losses are noted there too, and after 50 updates.
+#: Checkpoints after 21, 42 and 63 updates, and at the end; losses are noted after 50 updates, and at the end.
 RECIPE = Recipe(updates=77, checkpoint=21, learning_rate=1e-2, prediction_rate=3, decay="cosine", warmup=5)
 SEED = 7
 
@@ -112,6 +112,28 @@ def test_a_stopped_training_goes_on_to_the_same_bits(system, tmp_path):
     assert_same(weights(resumed), {name: bits(whole)[name] for name in weights(resumed)})
 
 
+def test_what_is_noted_does_not_depend_on_where_training_was_killed_or_kept(tmp_path):
+    """Killed after 60 updates it goes on from 42, 48 or the start, with what was pending there."""
+    whole = train(learner(SPLIT), Textures(), SEED)
+    for checkpoint in (21, 16, 1000):
+        path, recipe = tmp_path / f"{checkpoint}.safetensors", replace(RECIPE, checkpoint=checkpoint)
+        with pytest.raises(Stop):
+            train(learner(SPLIT, recipe), Textures(), SEED, path, stop_at(60))
+        resumed = train(learner(SPLIT, recipe), Textures(), SEED, path)
+        assert resumed.loss == whole.loss
+        assert resumed.share == whole.share
+
+
+def test_a_checkpoint_without_pending_losses_is_read_as_having_none(tmp_path):
+    path = tmp_path / "old.safetensors"
+    first = train(learner(recipe=replace(RECIPE, updates=50)), Textures(), SEED, path)
+    kept = {name: array for name, array in load_file(path).items() if "pending" not in name}
+    save_file(kept, path, metadata={"updates": "50"})
+    found = train(learner(recipe=replace(RECIPE, updates=100)), Textures(), SEED, path)
+    assert found.loss[0] == first.loss[0]
+    assert len(found.loss) == 2
+
+
 def test_a_checkpoint_holds_moments_of_every_array(tmp_path):
     path = tmp_path / "kept.safetensors"
     train(learner(SPLIT), Textures(), SEED, path)
@@ -123,9 +145,11 @@ def test_a_checkpoint_holds_moments_of_every_array(tmp_path):
             assert found[f"{name}/{moment}"].any()
 
 
-@pytest.mark.parametrize(("checkpoint", "ends"), [(21, [21, 42, 63, 77]), (1000, [50, 77])])
-def test_history_holds_mean_losses_since_the_last_note(checkpoint, ends, monkeypatch):
-    one = learner(SUPERVISED, replace(RECIPE, checkpoint=checkpoint))
+@pytest.mark.parametrize("updates", [77, 100])
+@pytest.mark.parametrize("checkpoint", [1, 21, 50, 1000])
+def test_history_holds_mean_losses_of_every_fifty_updates_and_of_the_rest(checkpoint, updates, monkeypatch):
+    ends = [50, updates]
+    one = learner(SUPERVISED, replace(RECIPE, checkpoint=checkpoint, updates=updates))
     losses, shares, update = [], [], one.update
 
     def spy(*arguments):
@@ -136,6 +160,7 @@ def test_history_holds_mean_losses_since_the_last_note(checkpoint, ends, monkeyp
 
     monkeypatch.setattr(one, "update", spy)
     history = train(one, Textures(), SEED)
+    assert len(history.loss) == len(history.share) == len(ends)
     parts = [slice(first, last) for first, last in zip([0, *ends[:-1]], ends, strict=True)]
     assert np.allclose(history.loss, [[np.mean(losses[part])] for part in parts], rtol=1e-5)
     assert np.allclose(history.share, [[np.mean(shares[part])] for part in parts], rtol=1e-5)

@@ -52,8 +52,8 @@ def resolve(table: Mapping[str, Any], source: object) -> dict[str, Any]:
 def inherit(table: Mapping[str, Any], source: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Fill what an experiment leaves out from the one that it names with ``like``: values, scales, systems.
 
-    Only the systems that it lists are taken, by name; title and figures are its own. ``below`` are the files
-    that lead here.
+    Only the systems that it lists are taken, by name; title and figures are its own. What they are compared
+    with is taken where it is listed. ``below`` are the files that lead here.
     """
     if "like" not in table:
         return dict(table)
@@ -67,12 +67,24 @@ def inherit(table: Mapping[str, Any], source: Path, below: tuple[Path, ...] = ()
     known = {row.get("name"): row for row in _systems(base, path)}
     base.pop("systems", None)
     own = json.loads(json.dumps({key: value for key, value in table.items() if key != "like"}))
+    listed = [row.get("name") for row in _systems(own, source)]
+    for taken in (base, *known.values()):
+        _keep_listed(taken, listed)
     own["systems"] = [_merged(known.get(row.get("name"), {}), row) for row in _systems(own, source)]
-    listed = {row.get("name") for row in own["systems"]}
     scales = _table(base, "scales", path)
     for scale in (_table(scales, name, path) for name in scales):
         scale["rows"] = {name: row for name, row in _table(scale, "rows", path).items() if name in listed}
     return _merged({key: value for key, value in base.items() if key not in ("title", "figures")}, own)
+
+
+def _keep_listed(table: dict[str, Any], listed: list[Any]) -> None:
+    """Leave in ``against`` of an experiment or a system only what is listed."""
+    against = table.get("against")
+    names = [against] if isinstance(against, str) else against if isinstance(against, list) else []
+    found = [name for name in names if name in listed]
+    if len(found) < len(names):
+        del table["against"]
+        table |= {"against": found} if found else {}
 
 
 def load_systems(

@@ -22,6 +22,8 @@ from .objective import Contrast, InTime, System
 from .recipe import Recipe
 
 Figure = Literal["accuracy", "layers", "modules", "training", "loss"]
+#: One name, or several.
+Names = str | tuple[str, ...]
 
 
 @dataclass(frozen=True, config=DESCRIPTION)
@@ -43,7 +45,8 @@ class Probe:
 class Row:
     """One system of the experiment, with the paper's figures [%] where it has them, by layer below the top.
 
-    ``features`` other than the encoder's are spectra of sound, which nothing learns.
+    ``features`` other than the encoder's are spectra of sound, which nothing learns. ``against`` names the
+    systems that this one is compared with, where they are not the experiment's.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Row:
     published: float | None = None
     published_layers: Mapping[str, float] = field(default_factory=dict)
     seeds: tuple[NonNegativeInt, ...] = ()
+    against: Names | None = None
 
     @property
     def system(self) -> System:
@@ -69,7 +73,8 @@ class Row:
 class TableOfSystems(ABC):
     """What experiments of systems have in common.
 
-    ``figures`` names what is drawn. ``against`` names the system that others are compared with, seed by seed.
+    ``figures`` names what is drawn. ``against`` names one system or several that others are compared with,
+    seed by seed; left out, it is the one that is named "random", if there is one.
     """
 
     title: str
@@ -78,7 +83,7 @@ class TableOfSystems(ABC):
     seeds: tuple[NonNegativeInt, ...]
     systems: tuple[Row, ...] = ()
     figures: tuple[Figure, ...] = ("accuracy",)
-    against: str = "random"
+    against: Names | None = None
     width: PositiveFloat = 1.0
     probe: Probe = field(default_factory=Probe)
 
@@ -98,6 +103,52 @@ class TableOfSystems(ABC):
                     raise ValueError(f"published_layers.{unknown[0]}: must be one of {', '.join(names)}")
             except ValueError as error:
                 raise ValueError(f"system {row.name!r}: {reason(error)}") from None
+        self._check_against()
+
+    def _check_against(self) -> None:
+        """Raise ValueError where a system is named that is not there, or that one cannot be compared with."""
+        known = {row.name: row for row in self.systems}
+        named = [("", self.against), *((f"system {row.name!r}: ", row.against) for row in self.systems)]
+        for where, against in named:
+            for name in _names(against):
+                if name not in known:
+                    allowed = f"must be one of {', '.join(known)}" if known else "there are no systems"
+                    raise ValueError(f"{where}against = {name!r}: {allowed}")
+        for row in self.systems:
+            for name in _names(row.against):
+                why = "this is the system itself" if name == row.name else self.apart(row, known[name])
+                if why:
+                    raise ValueError(f"system {row.name!r}: against = {name!r}: {why}")
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The names of what systems are compared with that do not say so themselves."""
+        if self.against is None:
+            return ("random",) if any(row.name == "random" for row in self.systems) else ()
+        return _names(self.against)
+
+    def references_of(self, row: Row) -> dict[str, str]:
+        """Return the names of what a system is compared with, and why it cannot be; empty where it can."""
+        found = {}
+        names, seeds = self.references if row.against is None else _names(row.against), self.seeds_of(row)
+        for other in (other for other in self.systems if other.name in names and other is not row):
+            paired = set(seeds).intersection(self.seeds_of(other))
+            found[other.name] = self.apart(row, other) or ("" if paired else "they have no seed in common")
+        return found
+
+    def apart(self, row: Row, other: Row) -> str:
+        """Return why the layers of two systems cannot be subtracted from each other; empty where they can."""
+        mine, its = self.network(row), self.network(other)
+        if (row.features == "encoder") != (other.features == "encoder"):
+            return "their layers differ"
+        if row.features == "encoder":
+            if mine.input != its.input:
+                return f"they see {_size(mine.input)} and {_size(its.input)} pixels at once"
+            if [layer.name for layer in mine.layers] != [layer.name for layer in its.layers]:
+                return "their layers differ"
+            if other.learns == "nothing" and mine.scaled_layers != its.scaled_layers:
+                return "that random encoder has another width"
+        return ""
 
     @abstractmethod
     def _check(self, row: Row) -> None:
@@ -110,6 +161,10 @@ class TableOfSystems(ABC):
     @abstractmethod
     def trained_on(self, row: Row) -> dict[str, Any]:
         """Return everything that the trained weights of a system depend on, but the seed."""
+
+    def read_out_by(self) -> dict[str, Any]:
+        """Return what a score depends on besides the trained weights."""
+        return asdict(self.probe)
 
     def seeds_of(self, row: Row) -> tuple[int, ...]:
         return row.seeds or self.seeds
@@ -151,9 +206,15 @@ class SystemsExperiment(TableOfSystems):
 
     def trained_on(self, row: Row) -> dict[str, Any]:
         data = asdict(self.data)
+        if self.data.fold is None or row.learns != "labels":  # folds divide labels alone
+            data.pop("fold")
         if row.contrast.task == "views":
             data["augmentation"] = asdict(self.augmentation)
         return self._depends_on(row, data)
+
+    def read_out_by(self) -> dict[str, Any]:
+        fold = {} if self.data.fold is None else {"fold": self.data.fold}
+        return {**super().read_out_by(), **fold}
 
 
 @dataclass(frozen=True, config=DESCRIPTION, kw_only=True)
@@ -178,6 +239,16 @@ class SpeechExperiment(TableOfSystems):
         if in_time and row.in_time.chunk == InTime().chunk:  # it came later
             in_time["in_time"].pop("chunk")
         return {**found, **in_time}
+
+
+def _names(against: Names | None) -> tuple[str, ...]:
+    """Return what ``against`` names."""
+    return () if against is None else (against,) if isinstance(against, str) else against
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    """Return the sides of what an encoder sees at once."""
+    return "x".join(map(str, shape[1:]))
 
 
 def reason(error: ValueError) -> str:

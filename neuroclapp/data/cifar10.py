@@ -14,6 +14,8 @@ from .published import labels, lines, present, records
 
 SIDE = 32
 BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+#: Images of each file.
+IMAGES = dict.fromkeys((*BATCHES, "test_batch.bin"), 10_000)
 ORIGIN = "Download cifar-10-binary.tar.gz (the binary version) from Toronto's page of CIFAR-10 and unpack it"
 
 
@@ -22,7 +24,7 @@ def read(folder: Path) -> Published:
     inner = folder / "cifar-10-batches-bin"  # what the archive unpacks to
     folder = inner if inner.is_dir() else folder
     classes = lines(present(folder / "batches.meta.txt", ORIGIN))
-    batches = [_images(folder / batch, len(classes)) for batch in (*BATCHES, "test_batch.bin")]
+    batches = [_images(folder / batch, len(classes)) for batch in IMAGES]
     pixels = np.concatenate([batch.pixels for batch in batches[:-1]])
     known = np.concatenate([batch.labels for batch in batches[:-1] if batch.labels is not None])
     return Published(folder, classes, Images(pixels, known), batches[-1])
@@ -30,6 +32,6 @@ def read(folder: Path) -> Published:
 
 def _images(path: Path, classes: int) -> Images:
     # A record is a label, then red, green and blue, each row by row.
-    stored = records(present(path, ORIGIN), 1 + 3 * SIDE * SIDE)
+    stored = records(present(path, ORIGIN), 1 + 3 * SIDE * SIDE, IMAGES[path.name])
     pixels = stored[:, 1:].reshape(-1, 3, SIDE, SIDE)
     return Images(pixels, labels(path, np.asarray(stored[:, 0]), len(stored), classes))

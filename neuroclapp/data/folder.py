@@ -9,7 +9,8 @@ import numpy as np
 
 from ..errors import InputError
 from .images import Images, Published
-from .published import decode, present
+from .published import content, decode
+from .published import folder as folder_of
 
 KINDS = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 ORIGIN = "Put folders train/CLASS and test/CLASS with images of one size, and perhaps unlabelled,"
@@ -17,14 +18,14 @@ ORIGIN = "Put folders train/CLASS and test/CLASS with images of one size, and pe
 
 def read(folder: Path) -> Published:
     """Decode all images of the folders; classes are the folders' names, sorted."""
-    training, test = present(folder / "train", ORIGIN), present(folder / "test", ORIGIN)
+    training, test = folder_of(folder / "train", ORIGIN), folder_of(folder / "test", ORIGIN)
     classes = _classes(training)
     if _classes(test) != classes:
         raise InputError(
             test, "classes", _classes(test), f"must be those of {training}: {', '.join(classes)}"
         )
     extra = folder / "unlabelled"
-    unlabelled = _images(_files(extra)) if extra.is_dir() else None
+    unlabelled = _images(_files(folder_of(extra, ORIGIN))) if extra.exists() else None
     return Published(folder, classes, _labelled(training, classes), _labelled(test, classes), unlabelled)
 
 
@@ -51,10 +52,10 @@ def _labelled(part: Path, classes: Sequence[str]) -> Images:
 
 
 def _images(paths: Sequence[Path]) -> Images:
-    first = decode(paths[0].read_bytes(), paths[0])
+    first = decode(content(paths[0]), paths[0])
     pixels = np.empty((len(paths), *first.shape), dtype=np.uint8)
     for number, path in enumerate(paths):
-        image = decode(path.read_bytes(), path)
+        image = decode(content(path), path)
         if image.shape != first.shape:
             sizes = ["x".join(map(str, some.shape[1:])) for some in (image, first)]
             raise InputError(

@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass as description
 
 from ..catalog import DESCRIPTION
@@ -125,6 +125,8 @@ class ImageData:
     ``path`` is where the set lies; empty, it is the folder ``name`` in the folder that the environment
     variable NEUROCLAPP_DATA names, or in ``data``. Learning sees random crops, mirrored at random with
     ``flip``. ``labels_per_class`` labels of each class train a readout (None: all but validation's).
+    ``fold`` is one of the ten published folds of STL-10 (None: all labelled images): its images are then all
+    that is trained on with labels, and validation's are among the others.
     """
 
     name: Literal["stl10", "cifar10", "imagenette96", "folder", "npz"]
@@ -136,8 +138,13 @@ class ImageData:
     labels_per_class: PositiveInt | None = None
     validation_per_class: PositiveInt = 100
     colour: bool = False
+    fold: Annotated[int, Field(ge=0, le=9)] | None = None
 
     def __post_init__(self) -> None:
+        if self.fold is not None and self.name != "stl10":
+            raise ValueError(
+                f"fold = {self.fold}: {self.name!r} has no folds, only 'stl10' has; leave it out"
+            )
         if self.patch > self.crop:
             raise ValueError(f"patch = {self.patch} is larger than crop = {self.crop}; at most {self.crop}")
 
@@ -159,9 +166,11 @@ def load(data: ImageData) -> ImageSet:
     Raises InputError where a file is missing (it says what to get) or broken, where a class has too few
     images, and where the images are smaller than the crop.
     """
-    published: Published = import_module(f".{data.name}", __package__).read(data.folder)
+    reader = import_module(f".{data.name}", __package__)
+    published: Published = reader.read(data.folder)
+    fold: Indices | None = None if data.fold is None else reader.fold(data.folder, data.fold)
     labelled, test = _seen(published.labelled, published, data), _seen(published.test, published, data)
-    training, validation = _divide(published, data)
+    training, validation = _divide(published, data, fold)
     if published.unlabelled is None:
         rest = np.delete(np.arange(len(labelled)), validation)
         unlabelled = Images(labelled.pixels[rest])
@@ -192,25 +201,32 @@ def _seen(images: Images, published: Published, data: ImageData) -> Images:
     return Images(np.ascontiguousarray(images.pixels), images.labels)
 
 
-def _divide(published: Published, data: ImageData) -> tuple[Indices, Indices]:
+def _divide(published: Published, data: ImageData, fold: Indices | None) -> tuple[Indices, Indices]:
     """Return which labelled images are for training and for validation, sorted.
 
     Fewer labels are a subset of more, and which they are does not depend on ``validation_per_class``.
+    With a ``fold`` those for training are of it, and those for validation are not.
     """
     labels = published.labelled.labels
     if labels is None:
         raise InputError(published.source, None, None, "the training images have no labels")
     order = np.random.default_rng(DIVISION).permutation(len(labels))
+    held, few = data.validation_per_class, data.labels_per_class
     training, validation = [], []
     for number, name in enumerate(published.classes):
         mine = order[labels[order] == number]
-        held, few = data.validation_per_class, data.labels_per_class
-        if len(mine) < held + (few or 1):
-            key, value = (
-                ("labels_per_class", few) if few and len(mine) > held else ("validation_per_class", held)
+        inside = None if fold is None else np.isin(mine, fold)
+        others, rest = (mine, mine[held:]) if inside is None else (mine[~inside], mine[inside])
+        if len(others) < held or len(rest) < (few or 1):
+            too_few = few and len(rest) and len(others) >= held
+            key, value = ("labels_per_class", few) if too_few else ("validation_per_class", held)
+            which = (
+                "for validation and training together"
+                if inside is None
+                else f"{len(rest)} of them in fold {data.fold}; validation is of the other {len(others)}"
             )
-            allowed = f"class {name!r} has {len(mine)} labelled images, for validation and training together"
+            allowed = f"class {name!r} has {len(mine)} labelled images, {which}"
             raise InputError(published.source, key, value, allowed)
-        validation.append(mine[:held])
-        training.append(mine[held:] if few is None else mine[-few:])
+        validation.append(others[:held])
+        training.append(rest if few is None else rest[-few:])
     return np.sort(np.concatenate(training)), np.sort(np.concatenate(validation))

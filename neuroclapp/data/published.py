@@ -43,12 +43,30 @@ def present(path: Path, origin: str) -> Path:
     raise InputError(path, None, None, allowed)
 
 
-def records(path: Path, size: int) -> Pixels:
-    """Map a file of records of ``size`` bytes as (records, size), without reading it."""
+def folder(path: Path, origin: str) -> Path:
+    """Return ``path`` if it is a folder; else raise InputError that says what to get, and where it goes."""
+    if present(path, origin).is_dir():
+        return path
+    raise InputError(path, None, None, f"must be a folder, but is a file. {origin} into {path.parent}")
+
+
+def content(path: Path) -> bytes:
+    """Return all bytes of a file; raise InputError if it cannot be read, as a folder of its name cannot."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(path, None, None, f"cannot be read as a file: {error.strerror}") from None
+
+
+def records(path: Path, size: int, count: int) -> Pixels:
+    """Map a file of ``count`` records of ``size`` bytes as (records, size), without reading it."""
+    if not path.is_file():
+        raise InputError(path, None, None, "must be a file, but is a folder")
     length = path.stat().st_size
-    if length == 0 or length % size:
+    if length != count * size:
         allowed = (
-            f"must be a multiple of {size}, one record each; the file is cut short or another: get it again"
+            f"must be {count * size}, {count} records of {size} each, not {length / size:.10g}; "
+            "the file is cut short or another: get it again"
         )
         raise InputError(path, "bytes", length, allowed)
     return np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, size)
@@ -72,9 +90,8 @@ def labels(
 
 def lines(path: Path) -> tuple[str, ...]:
     """Return the lines of a text file that are not empty; raise InputError if there are none."""
-    found = tuple(
-        filter(None, map(str.strip, path.read_text(encoding="utf-8", errors="replace").splitlines()))
-    )
+    text = content(path).decode("utf-8", errors="replace")
+    found = tuple(filter(None, map(str.strip, text.splitlines())))
     if not found:
         raise InputError(path, None, None, "must hold one name on each line, but is empty")
     return found
@@ -89,7 +106,7 @@ def arrays(path: Path, keys: Sequence[str], optional: Sequence[str] = ()) -> Map
                 found[key] = file[key]
     except KeyError:
         raise InputError(path, None, None, f"has no array {key!r}; needed are {', '.join(keys)}") from None
-    except (ValueError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error) as error:
         raise InputError(path, None, None, f"not an .npz file of plain arrays: {error}") from None
     return found
 

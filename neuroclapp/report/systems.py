@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
+from math import nan
 from textwrap import fill
 from typing import Any
 
@@ -13,6 +15,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from .datasets import DATA, data_name, paper_of
+from .references import minus, references
 from .style import figure, label
 
 LEARNS = {
@@ -23,6 +26,9 @@ LEARNS = {
 #: Okabe and Ito's colours, and marks; 7 and 8 have no common divisor, so 56 systems can be told apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKS = "osD^vPX*"
+#: Those of systems that others are compared with.
+GREYS = ("#888888", "#333333", "#bbbbbb")
+REFERENCE_MARKS = ".+1"
 PUBLISHED: dict[str, Any] = {"color": "black", "ls": "none", "mfc": "none", "mew": 1.3}
 
 
@@ -42,10 +48,7 @@ def accuracy(results: dict[str, Any]) -> Figure:
             axes.add_patch(Rectangle((0, 0), 0, 0, fc=LEARNS[name][1], alpha=0.55, label=LEARNS[name][0]))
     name_seeds(axes, results, list(systems), "x")
     name_published(axes, results, list(systems), "D")
-    reference = systems.get(results["against"])
-    if reference is not None:
-        text = f"{reference['title']}, {data_name(results)}"
-        axes.axvline(reference["test"]["mean"][-1], color="#666666", ls="--", lw=1.2, label=text)
+    _draw_references(axes, results)
     axes.set_yticks(range(len(systems)), [fill(one["title"], 36) for one in systems.values()])
     axes.set_ylim(max(1, len(systems)) - 0.4, -0.6)
     axes.set_xlim(left=0)
@@ -54,6 +57,22 @@ def accuracy(results: dict[str, Any]) -> Figure:
     label(axes, "test accuracy of the top layer [%]", "system")
     made.legend(loc="outside upper center", ncols=2, fontsize=8, frameon=False)
     return made
+
+
+def _draw_references(axes: Axes, results: dict[str, Any]) -> None:
+    """Draw the mean of each system that others are compared with, dashed, along itself and those others."""
+    systems = results["systems"]
+    for name, colour in zip(references(results), cycle(GREYS)):
+        along = [
+            at for at, (other, one) in enumerate(systems.items()) if name in (other, *minus(results, one))
+        ]
+        mean, title = systems[name]["test"]["mean"][-1], systems[name]["title"]
+        y = [
+            edge
+            for at in along
+            for edge in ((at - 0.5, at + 0.5) if at - 1 in along else (nan, at - 0.5, at + 0.5))
+        ]
+        axes.plot([mean] * len(y), y, color=colour, ls="--", lw=1.2, label=f"{title}, {data_name(results)}")
 
 
 def layers(results: dict[str, Any]) -> Figure:
@@ -150,16 +169,16 @@ def _paper(results: dict[str, Any]) -> str:
 
 
 def _looks(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return colour, mark and line of each system; the one that others are compared with is dashed grey."""
-    looks: dict[str, dict[str, Any]] = {}
-    for name in results["systems"]:
-        place = len(looks) - (results["against"] in looks)
+    """Return colour, mark and line of each system; those that others are compared with are dashed grey."""
+    compared, looks = references(results), {}
+    for place, name in enumerate(name for name in results["systems"] if name not in compared):
         line = "-" if place < len(COLOURS) else "-."
         looks[name] = {
             "color": COLOURS[place % len(COLOURS)],
             "marker": MARKS[place % len(MARKS)],
             "ls": line,
         }
-        if name == results["against"]:
-            looks[name] = {"color": "#888888", "marker": ".", "ls": "--"}
+    for place, name in enumerate(compared):
+        mark = REFERENCE_MARKS[place % len(REFERENCE_MARKS)]
+        looks[name] = {"color": GREYS[place % len(GREYS)], "marker": mark, "ls": "--"}
     return looks

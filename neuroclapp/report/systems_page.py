@@ -9,6 +9,7 @@ from typing import Any
 from ..data import SETS
 from .datasets import DATA, SPEECH, data_name, paper_of
 from .document import Shown, cost_and_versions, document, pictures, table
+from .references import minus, not_compared, references
 
 Columns = tuple[list[str], list[list[str]]]
 
@@ -18,14 +19,12 @@ def columns(results: dict[str, Any]) -> Columns:
     if results["data"] in SPEECH:
         return _columns_of_speech(results)
     systems = results["systems"]
-    against = systems.get(results["against"])
-    minus = against["title"] if against else results["against"]
     header = [
         "system",
         "paper [%]",
         "ours, top layer [%]",
         "best layer on validation [%]",
-        f"minus {minus}, paired [points]",
+        *_minus(results),
         "updates",
         "CPU [min]",
         "seeds",
@@ -40,7 +39,7 @@ def columns(results: dict[str, Any]) -> Columns:
                 "-" if one["published"] is None else f"{one['published']:.1f}",
                 figure_of(one["test"], -1),
                 f"{figure_of(one['test'], best)}, {one['layers'][best]}",
-                figure_of(one["minus_reference"], -1, "+") if "minus_reference" in one else "-",
+                *_differences(results, one),
                 str(one["updates"]),
                 f"{one['cpu_minutes']['mean']:.1f}",
                 _listed(one["seeds"]),
@@ -49,9 +48,19 @@ def columns(results: dict[str, Any]) -> Columns:
     return header, rows
 
 
+def _minus(results: dict[str, Any]) -> list[str]:
+    """Return the header of a column for each system that others are compared with."""
+    return [f"minus {results['systems'][name]['title']}, paired [points]" for name in references(results)]
+
+
+def _differences(results: dict[str, Any], one: dict[str, Any]) -> list[str]:
+    """Return what is left of a system's top layer in each of these columns."""
+    found = minus(results, one)
+    return [figure_of(found[name], -1, "+") if name in found else "-" for name in references(results)]
+
+
 def _columns_of_speech(results: dict[str, Any]) -> Columns:
     systems = results["systems"]
-    against = systems.get(results["against"])
     header = [
         "system",
         "paper [%]",
@@ -59,7 +68,7 @@ def _columns_of_speech(results: dict[str, Any]) -> Columns:
         "spoken frames [%]",
         "below the top [%]",
         "learned minus untrained recurrent units [points]",
-        f"minus {against['title'] if against else results['against']}, paired [points]",
+        *_minus(results),
         "speakers [%]",
         "updates",
         "CPU [min]",
@@ -77,7 +86,7 @@ def _columns_of_speech(results: dict[str, Any]) -> Columns:
                 figure_of(besides["spoken"], -1),
                 _below(one) if deep else "-",
                 figure_of(learned, 0, "+") if learned else "-",
-                figure_of(one["minus_reference"], -1, "+") if "minus_reference" in one else "-",
+                *_differences(results, one),
                 figure_of(besides["speaker"], -1) if "speaker" in besides else "-",
                 str(one["updates"]),
                 f"{one['cpu_minutes']['mean']:.1f}",
@@ -96,7 +105,7 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
             f"<p>{escape(' '.join(_facts(results)))}</p>",
             "<h2>Systems</h2>" + table(*columns(results)),
         ]
-        parts.append(f"<p>{_meaning(results)}</p>")
+        parts.append(f"<p>{escape(' '.join([_meaning(results), *not_compared(results)]))}</p>")
     parts += pictures(shown)
     parts += cost_and_versions(results)
     waited = max((one["waited_share"] for one in systems.values()), default=0.0)

@@ -9,7 +9,6 @@ results.json figures/ report.html
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -102,9 +101,9 @@ class SystemsRun(RunFolder):
         return self.folder / "scores" / f"{row.name}-seed{seed}.json"
 
     def shared_score(self, row: Row, seed: int) -> Path:
-        """Return where the same score is kept for other runs; the probe is in its name."""
+        """Return where the same score is kept for other runs; how it is read out is in its name."""
         kept = self.kept(row, seed)
-        return kept.with_name(f"{kept.stem}-{digest(asdict(self.experiment.probe), seed)}.json")
+        return kept.with_name(f"{kept.stem}-{digest(self.experiment.read_out_by(), seed)}.json")
 
     def check(self) -> None:
         """Raise where the experiment's parts do not exist or do not fit together."""
@@ -194,7 +193,7 @@ def compare_systems(run: SystemsRun) -> dict[str, Any]:
         "experiment": run.experiment.title,
         "scale": run.experiment.scale,
         "data": run.experiment.data.name,
-        "against": run.experiment.against,
+        "against": list(run.experiment.references),
         "versions": versions(),
         "cost": run.cost(),
         "notes": _notes(run, scores),
@@ -261,20 +260,28 @@ def _summary(run: SystemsRun, row: Row, scores: dict[str, list[dict[str, Any]]])
             key: summarise([score["besides"][key] for score in mine]) for key in mine[0].get("besides", {})
         },
     }
-    reference = run.experiment.against
-    others = {other.name: other for other in run.experiment.systems}
-    if reference in others and reference != row.name:
-        its = dict(zip(run.experiment.seeds_of(others[reference]), scores[reference], strict=True))
-        pairs = [
-            (score, its[seed])
-            for seed, score in zip(seeds, mine, strict=True)
-            if seed in its and len(its[seed]["test"]) == len(score["test"])
-        ]
-        if pairs:
-            result["minus_reference"] = summarise(
-                [(np.array(a["test"]) - np.array(b["test"])).tolist() for a, b in pairs]
-            )
+    references = run.experiment.references_of(row)
+    result["minus"] = {
+        name: _difference(run, row, name, scores) for name, apart in references.items() if not apart
+    }
+    result["not_compared"] = {name: apart for name, apart in references.items() if apart}
     return result
+
+
+def _difference(
+    run: SystemsRun, row: Row, reference: str, scores: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Return a system's accuracies minus those of another, by layer, over the seeds that both have."""
+    tested = {
+        other.name: {
+            seed: np.array(score["test"])
+            for seed, score in zip(run.experiment.seeds_of(other), scores[other.name], strict=True)
+        }
+        for other in run.experiment.systems
+        if other.name in (row.name, reference)
+    }
+    mine, its = tested[row.name], tested[reference]
+    return summarise([(mine[seed] - its[seed]).tolist() for seed in mine if seed in its])
 
 
 def _mean(histories: list[Any]) -> Any:

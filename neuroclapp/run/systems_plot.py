@@ -8,6 +8,7 @@ from typing import Any
 
 from ..report.document import Shown
 from ..report.modules import modules
+from ..report.references import minus
 from ..report.systems import accuracy, layers
 from ..report.systems_page import figure_of, page
 from ..report.training import loss, training
@@ -75,18 +76,19 @@ def _figures(experiment: TableOfSystems, results: dict[str, Any]) -> Iterator[Sh
 
 
 def _best(results: dict[str, Any]) -> str:
-    """Say which of the trained systems is best, and how far above the one that others are compared with."""
+    """Say which of the trained systems is best, and how far above what it is compared with."""
     systems = results["systems"]
     trained = [one for one in systems.values() if one["learns"] != "nothing"]
     if not trained:
         return "No system is trained; dots are seeds."
     best = max(trained, key=lambda one: one["test"]["mean"][-1])
     text = f"{best['title']} is the highest with {figure_of(best['test'], -1)} %"
-    if "minus_reference" in best:
-        reference = systems[results["against"]]["title"]
-        text += (
-            f", {figure_of(best['minus_reference'], -1, '+')} points from {reference} (dashed), seed by seed"
-        )
+    found = [
+        f"{figure_of(values, -1, '+')} points from {systems[name]['title']}"
+        for name, values in minus(results, best).items()
+    ]
+    if found:
+        text += f", {' and '.join(found)} (dashed), seed by seed"
     return f"{text}; dots are seeds."
 
 

@@ -6,6 +6,7 @@ from textwrap import wrap
 from typing import Any
 
 from ..report.datasets import data_name
+from ..report.references import not_compared
 from ..report.systems_page import columns, comparable
 from ..report.text import ruled
 from .systems import SystemsRun, compare_systems
@@ -35,5 +36,7 @@ def table(results: dict[str, Any]) -> str:
     text += ruled(cells[:tall], cells[tall:])
     if any(one["published"] is not None for one in results["systems"].values()):
         text += ["", comparable(results)]
+    for sentence in not_compared(results):
+        text += ["", sentence]
     cost = sum(step["wall_s"] for step in results["cost"].values())
     return "\n".join([*text, "", f"wall time of all steps: {cost:.0f} s"])

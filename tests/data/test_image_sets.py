@@ -8,12 +8,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neuroclapp.data import SETS, imagenette96, stl10
+from neuroclapp.catalog import describe
+from neuroclapp.data import SETS, cifar10, imagenette96, stl10
 from neuroclapp.data.images import ROOT, ImageData, load
 from neuroclapp.errors import InputError
 
 #: Images of the parts of each small set: 2 classes with 4 labelled images each, 3 test images.
 KNOWN, TEST = np.array([0, 1, 0, 1, 1, 0, 1, 0]), np.array([1, 0, 1])
+
+
+#: How many images and numbers the small files hold, in place of the published counts.
+STL10, FOLD = {"unlabeled": 5, "train": 8, "test": 3}, 3
+CIFAR10 = {**dict(zip(cifar10.BATCHES, (2, 2, 2, 1, 1), strict=True)), "test_batch.bin": 3}
+
+
+@pytest.fixture
+def small_counts(monkeypatch):
+    monkeypatch.setattr(stl10, "IMAGES", STL10)
+    monkeypatch.setattr(stl10, "IN_FOLD", FOLD)
+    monkeypatch.setattr(cifar10, "IMAGES", CIFAR10)
 
 
 def photographs(count, side, seed):
@@ -125,7 +138,7 @@ def rows_first(images):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_every_pixel_and_label_is_read_where_it_was_written(name, tmp_path):
+def test_every_pixel_and_label_is_read_where_it_was_written(name, tmp_path, small_counts):
     unlabelled, train, test = WRITERS[name](tmp_path / "set")
     images = load(small(name, tmp_path / "set"))
     np.testing.assert_array_equal(rows_first(images.test), test)
@@ -157,7 +170,7 @@ def test_missing_files_are_named_with_what_to_do(name, tmp_path, monkeypatch):
     assert {"stl10": "stl10_binary.tar.gz", "cifar10": "cifar-10-binary.tar.gz"}.get(name, "") in message
 
 
-def test_the_first_missing_file_is_named(tmp_path):
+def test_the_first_missing_file_is_named(tmp_path, small_counts):
     write_stl10(tmp_path)
     (tmp_path / "unlabeled_X.bin").unlink()
     with pytest.raises(InputError, match=r"unlabeled_X\.bin: no such file.*stl10_binary\.tar\.gz"):
@@ -174,7 +187,7 @@ def test_without_the_environment_variable_sets_lie_in_data(monkeypatch):
     ("name", "inner", "write"),
     [("stl10", "stl10_binary", write_stl10), ("cifar10", "cifar-10-batches-bin", write_cifar10)],
 )
-def test_an_archive_may_stay_as_it_unpacks(name, inner, write, tmp_path):
+def test_an_archive_may_stay_as_it_unpacks(name, inner, write, tmp_path, small_counts):
     write(tmp_path / inner)
     assert len(load(small(name, tmp_path)).test) == 3
 
@@ -184,14 +197,46 @@ def test_an_archive_may_stay_as_it_unpacks(name, inner, write, tmp_path):
     [("stl10", "unlabeled_X.bin"), ("stl10", "train_X.bin"), ("cifar10", "data_batch_3.bin")],
 )
 @pytest.mark.parametrize("left", [0, -1])
-def test_a_file_cut_short_is_named(name, file, left, tmp_path):
+def test_a_file_cut_short_is_named(name, file, left, tmp_path, small_counts):
     WRITERS[name](tmp_path)
     (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:left])
-    with pytest.raises(InputError, match=rf"{file}: bytes = \d+: must be a multiple"):
+    with pytest.raises(InputError, match=rf"{file}: bytes = \d+: must be \d+, \d records .*cut short"):
         load(small(name, tmp_path))
 
 
-def test_labels_must_be_as_many_as_images(tmp_path):
+#: Files of the published archives, their records, and bytes of each, as their authors state them.
+PUBLISHED = [
+    ("stl10", "unlabeled_X.bin", 100_000, 27_648),
+    ("stl10", "train_X.bin", 5000, 27_648),
+    ("stl10", "test_X.bin", 8000, 27_648),
+    ("cifar10", "data_batch_2.bin", 10_000, 3073),
+    ("cifar10", "test_batch.bin", 10_000, 3073),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "count", "size"), PUBLISHED)
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_file_that_ends_with_another_image_than_the_published_is_named(
+    name, file, count, size, more, tmp_path
+):
+    """The other files have their published lengths, without a byte on the disk."""
+    whole = {other: (number, each) for set_, other, number, each in PUBLISHED if set_ == name}
+    if name == "cifar10":
+        whole |= {f"data_batch_{number}.bin": (10_000, 3073) for number in range(1, 6)}
+    for other, (number, each) in whole.items():
+        with (tmp_path / other).open("wb") as opened:
+            opened.truncate((number + more * (other == file)) * each)
+    for part, number in (("train", 5000), ("test", 8000)):
+        (tmp_path / f"{part}_y.bin").write_bytes(b"\x01" * number)
+    for names in ("class_names.txt", "batches.meta.txt"):
+        (tmp_path / names).write_text("airplane\n")
+    found, right = (count + more) * size, count * size
+    said = f"bytes = {found}: must be {right}, {count} records of {size} each, not {count + more};"
+    with pytest.raises(InputError, match=rf"{file}: {said}"):
+        load(small(name, tmp_path))
+
+
+def test_labels_must_be_as_many_as_images(tmp_path, small_counts):
     write_stl10(tmp_path)
     (tmp_path / "train_y.bin").write_bytes(bytes([1, 2, 1]))
     with pytest.raises(InputError, match=r"train_y\.bin: labels = \(3,\): must be one for each of 8 images"):
@@ -199,24 +244,120 @@ def test_labels_must_be_as_many_as_images(tmp_path):
 
 
 @pytest.mark.parametrize("label", [0, 3])
-def test_a_label_outside_the_classes_is_named(label, tmp_path):
+def test_a_label_outside_the_classes_is_named(label, tmp_path, small_counts):
     write_stl10(tmp_path)
     (tmp_path / "test_y.bin").write_bytes(bytes([1, label, 1]))
     with pytest.raises(InputError, match=rf"test_y\.bin: labels\[1\] = {label}: must be 1 to 2"):
         load(small("stl10", tmp_path))
 
 
-def test_folds_are_the_published_ones(tmp_path):
+@pytest.mark.parametrize(("fold", "inside"), [(0, [0, 2, 4]), (1, [5, 6, 7])])
+def test_labelled_images_to_train_on_are_those_of_the_fold(fold, inside, tmp_path, small_counts):
+    unlabelled, train, test = write_stl10(tmp_path)
+    images = load(small("stl10", tmp_path, fold=fold))
+    np.testing.assert_array_equal(rows_first(images.training), train[inside])
+    np.testing.assert_array_equal(images.training.labels, KNOWN[inside])
+    np.testing.assert_array_equal(np.sort(images.validation.labels), [0, 1])
+    for image, label in zip(rows_first(images.validation), images.validation.labels, strict=True):
+        (place,) = (n for n, other in enumerate(train) if np.array_equal(image, other))
+        assert place not in inside
+        assert KNOWN[place] == label
+    np.testing.assert_array_equal(rows_first(images.unlabelled), unlabelled)
+    np.testing.assert_array_equal(rows_first(images.test), test)
+
+
+def test_few_labels_of_a_fold_are_of_the_fold(tmp_path, small_counts):
+    _, train, _ = write_stl10(tmp_path)
+    images = load(small("stl10", tmp_path, fold=1, labels_per_class=1))
+    np.testing.assert_array_equal(np.sort(images.training.labels), [0, 1])
+    for image in rows_first(images.training):
+        assert any(np.array_equal(image, train[place]) for place in (5, 6, 7))
+    with pytest.raises(InputError, match=r"labels_per_class = 2: .*4 labelled images, 1 of them in fold 1"):
+        load(small("stl10", tmp_path, fold=1, labels_per_class=2))
+    with pytest.raises(InputError, match=r"validation_per_class = 3: .*2 of them in fold 1; .*the other 2"):
+        load(small("stl10", tmp_path, fold=1, validation_per_class=3))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0 2 4\n", "fold = 1: must be 0 to 0, one for each line"),
+        ("0 2 4\n0 x 1\n", "must be whole numbers"),
+        (f"0 2 4\n0 1 {10**20}\n", "must be whole numbers"),
+        ("0 2 4\n0 1\n", "must be 3 different numbers from 0 to 7, but holds 2"),
+        ("0 2 4\n0 1 1\n", "must be 3 different numbers"),
+        ("0 2 4\n0 1 8\n", "must be 3 different numbers"),
+        ("0 2 4\n-1 1 2\n", "must be 3 different numbers"),
+    ],
+)
+def test_a_fold_that_is_no_part_of_the_training_images_is_named(text, message, tmp_path, small_counts):
     write_stl10(tmp_path)
-    np.testing.assert_array_equal(stl10.fold(tmp_path, 1), [7, 6, 5])
-    with pytest.raises(InputError, match=r"fold_indices\.txt: fold = 2: must be 0 to 1"):
-        stl10.fold(tmp_path, 2)
-    (tmp_path / "fold_indices.txt").write_text("0 x\n")
-    with pytest.raises(InputError, match="must be whole numbers"):
-        stl10.fold(tmp_path, 0)
+    (tmp_path / "fold_indices.txt").write_text(text)
+    with pytest.raises(InputError, match=rf"fold_indices\.txt: .*{message}"):
+        load(small("stl10", tmp_path, fold=1))
 
 
-def test_only_grey_stl10_has_published_statistics(tmp_path):
+def test_missing_folds_are_named_with_what_to_do(tmp_path, small_counts):
+    write_stl10(tmp_path)
+    (tmp_path / "fold_indices.txt").unlink()
+    assert len(load(small("stl10", tmp_path)).training) == 6
+    with pytest.raises(InputError, match=r"fold_indices\.txt: no such file.*stl10_binary\.tar\.gz"):
+        load(small("stl10", tmp_path, fold=0))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": "stl10", "fold": 10}, "fold = 10: should be less than or equal to 9"),
+        ({"name": "stl10", "fold": -1}, "fold = -1: should be greater than or equal to 0"),
+        ({"name": "cifar10", "fold": 0}, "fold = 0: 'cifar10' has no folds"),
+    ],
+)
+def test_a_fold_that_is_not_published_is_refused(values, message):
+    with pytest.raises(InputError, match=rf"mine\.toml.*: {message}"):
+        describe(values, ImageData, "mine.toml")
+
+
+def make_folder(path):
+    path.unlink(missing_ok=True)
+    path.mkdir(parents=True)
+
+
+def make_file(path):
+    for inner in sorted(path.rglob("*"), reverse=True):
+        inner.rmdir() if inner.is_dir() else inner.unlink()
+    path.rmdir()
+    path.write_bytes(b"")
+
+
+WRONG_KINDS = [
+    ("npz", "images.npz", make_folder, "not an .npz file of plain arrays: .*irectory"),
+    ("imagenette96", imagenette96.FILE, make_folder, "not an .npz file of plain arrays: .*irectory"),
+    ("folder", "train", make_file, "must be a folder, but is a file. Put folders train/CLASS"),
+    ("folder", "test", make_file, "must be a folder, but is a file"),
+    ("folder", "unlabelled", make_file, "must be a folder, but is a file"),
+    ("folder", "train/ant/x.png", make_folder, "cannot be read as a file: Is a directory"),
+    ("stl10", "class_names.txt", make_folder, "cannot be read as a file: Is a directory"),
+    ("stl10", "fold_indices.txt", make_folder, "cannot be read as a file: Is a directory"),
+    ("stl10", "train_y.bin", make_folder, "cannot be read as a file: Is a directory"),
+    ("stl10", "unlabeled_X.bin", make_folder, "must be a file, but is a folder"),
+    ("cifar10", "data_batch_1.bin", make_folder, "must be a file, but is a folder"),
+    ("cifar10", "batches.meta.txt", make_folder, "cannot be read as a file: Is a directory"),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "make", "message"), WRONG_KINDS)
+def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_a_folder_are_named(
+    name, file, make, message, tmp_path, small_counts
+):
+    WRITERS[name](tmp_path)
+    make(tmp_path / file)
+    fold = {"fold": 0} if name == "stl10" else {}
+    with pytest.raises(InputError, match=rf"{file}: {message}"):
+        load(small(name, tmp_path, **fold))
+
+
+def test_only_grey_stl10_has_published_statistics(tmp_path, small_counts):
     write_stl10(tmp_path)
     assert load(small("stl10", tmp_path, colour=False)).statistics.mean == (0.4120,)
     assert load(small("stl10", tmp_path, colour=False)).statistics.std == (0.2570,)

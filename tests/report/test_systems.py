@@ -1,7 +1,9 @@
 """Figures, table and report of image systems show the values of their results, and say what they are not."""
 
+import itertools
 import json
 import re
+from html import escape
 
 import numpy as np
 import pytest
@@ -36,12 +38,28 @@ def figures(values, seeds):
     return {"mean": each.mean(0).tolist(), "interval": interval.tolist(), "per_seed": each.tolist()}
 
 
+def above(reference, test, seeds=2):
+    """What is left of a system's accuracy when a reference's is subtracted."""
+    (its,) = (values for name, *_, values in SYSTEMS if name == reference)
+    return figures([a - b for a, b in zip(test, its, strict=True)], seeds)
+
+
+def several():
+    """Results in which two systems are compared with others than the rest, and one cannot be compared."""
+    found = results()
+    systems, tests = found["systems"], {name: test for name, *_, test in SYSTEMS}
+    systems["upper"]["minus"] = {"whole": above("whole", tests["upper"])}
+    systems["clapp"]["minus"] |= {"whole": above("whole", tests["clapp"])}
+    systems["lower"]["minus"], systems["lower"]["not_compared"] = {}, {"random": "their layers differ"}
+    return found
+
+
 def results(seeds=2, data="imagenette96", published=True, systems=SYSTEMS):
     made = {
         "experiment": "images <and> & more",
         "scale": "small",
         "data": data,
-        "against": "random",
+        "against": ["random"],
         "versions": {"python": "3.11"},
         "cost": {"train": {"wall_s": 90.0, "cpu_s": 180.0}},
         "systems": {},
@@ -65,7 +83,7 @@ def results(seeds=2, data="imagenette96", published=True, systems=SYSTEMS):
             "share": [],
         }
         if name != "random":
-            one["minus_reference"] = figures([a - b for a, b in zip(test, SYSTEMS[0][4], strict=True)], seeds)
+            one["minus"] = {"random": above("random", test, seeds)}
         made["systems"][name] = one
     return made
 
@@ -206,6 +224,53 @@ def test_the_table_has_all_values_of_a_system():
         "the clapp <system>", "74.0", "54.5 ± 6.4", "55.5 ± 6.4, conv3", "+27.5 ± 6.4", "120", "2.0", "0, 1"
     ]  # fmt: skip
     assert rows[3][1] == "-"
+
+
+def test_each_reference_has_a_column_of_its_own():
+    header, rows = columns(several())
+    assert header[4:6] == [f"minus the {name} <system>, paired [points]" for name in ("random", "whole")]
+    assert [row[4:6] for row in rows] == [
+        ["-", "-"],
+        ["+33.5 ± 6.4", "-"],
+        ["-", "-2.5 ± 6.4"],
+        ["-", "-"],
+        ["+27.5 ± 6.4", "-5.5 ± 6.4"],
+    ]
+
+
+def test_a_system_that_cannot_be_compared_is_named():
+    sentence = "the lower <system> is not compared with the random <system>: their layers differ."
+    assert sentence in table(several())
+    assert escape(sentence) in page(several(), [], "neuroclapp run images")
+    assert "not compared" not in table(results())
+
+
+def test_references_are_dashed_along_what_is_compared_with_them():
+    (axes,) = accuracy(several()).axes
+    dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
+    assert [line.get_label() for line in dashed] == [
+        f"the {name} <system>, Imagenette" for name in ("random", "whole")
+    ]
+    assert len({line.get_color() for line in dashed}) == 2
+    for line, mean, along in zip(dashed, (27.5, 60.5), ([0, 1, 4], [1, 2, 4]), strict=True):
+        assert set(line.get_xdata()) == {mean}
+        y = line.get_ydata()
+        covered = [at for at in range(5) if any(a <= at <= b for a, b in itertools.pairwise(y))]
+        assert covered == along
+    (axes,) = layers(several()).axes
+    dashed = [line.get_label() for line in axes.lines if line.get_linestyle() == "--"]
+    assert sorted(dashed) == ["the random <system>", "the whole <system>"]
+
+
+def test_results_of_older_versions_have_one_reference():
+    old, new = results(), results()
+    old["against"] = "random"
+    for one in old["systems"].values():
+        if "minus" in one:
+            one["minus_reference"] = one.pop("minus")["random"]
+    assert columns(old) == columns(new)
+    assert png(accuracy(old)) == png(accuracy(new))
+    assert png(layers(old)) == png(layers(new))
 
 
 def test_one_seed_has_no_interval():

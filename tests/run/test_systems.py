@@ -166,6 +166,7 @@ def test_the_report_is_one_page_with_every_figure(finished):
     page = (finished / "report.html").read_text()
     for text in ("six small systems", "CLAPP", "CPC", "Weight transport free", "Two views"):
         assert text in page
+    assert "Two views is not compared with Random: they see 24x24 and 8x8 pixels at once." in page
     assert page.count("<img ") == 5
     assert "src='http" not in page
 
@@ -173,7 +174,7 @@ def test_the_report_is_one_page_with_every_figure(finished):
 def test_results_hold_every_system(finished):
     results = results_of(finished)
     assert results["experiment"] == "six small systems"
-    assert (results["scale"], results["data"], results["against"]) == ("short", "npz", "random")
+    assert (results["scale"], results["data"], results["against"]) == ("short", "npz", ["random"])
     assert list(results["systems"]) == SYSTEMS
     assert set(results["cost"]) == {"train", "compare"}
     for name, one in results["systems"].items():
@@ -187,22 +188,24 @@ def test_results_hold_every_system(finished):
             assert set(one[part]) == {"mean", "interval", "per_seed"}
             assert np.shape(one[part]["per_seed"]) == (len(seeds), 2)
             assert np.allclose(one[part]["mean"], np.mean(one[part]["per_seed"], 0))
-        # Notes at the checkpoints after 5 and 10 updates, and at the end.
-        shape = (0,) if name == "random" else (3, len(one["modules"]))
+        # One note, at the end.
+        shape = (0,) if name == "random" else (1, len(one["modules"]))
         assert np.shape(one["loss"]) == np.shape(one["share"]) == shape
-        assert ("minus_reference" in one) == (name != "random")
+        assert list(one["minus"]) == ([] if name in ("random", "views") else ["random"])
+        apart = {"random": "they see 24x24 and 8x8 pixels at once"} if name == "views" else {}
+        assert one["not_compared"] == apart
 
 
 def test_difference_to_the_reference_is_paired_by_seed(finished):
     systems = results_of(finished)["systems"]
-    for name in SYSTEMS[1:]:
+    for name in SYSTEMS[1:-1]:
         ours = {
             seed: np.array(json.loads((finished / f"scores/{name}-seed{seed}.json").read_text())["test"])
             for seed in systems[name]["seeds"]
         }
         theirs = dict(zip((3, 4), map(np.array, systems["random"]["test"]["per_seed"]), strict=True))
         differences = np.array([ours[seed] - theirs[seed] for seed in ours])
-        found = systems[name]["minus_reference"]
+        found = systems[name]["minus"]["random"]
         assert np.allclose(found["per_seed"], differences)
         assert np.allclose(found["mean"], differences.mean(0))
         if len(differences) > 1:
@@ -308,6 +311,93 @@ def test_systems_learn_anew_from_a_file_that_was_changed_in_place(tmp_path):
     assert names[1] == names[2]
 
 
+def test_a_system_is_compared_with_what_it_names_and_the_others_with_the_experiments(experiment, tmp_path):
+    settings = [
+        "seeds=[3]",
+        "recipe.updates=1",
+        'figures=["accuracy", "layers"]',
+        "systems.supervised.seeds=[4]",
+        'against=["random", "clapp"]',
+        "systems.split.against=cpc",
+        "systems.views.against=[]",
+    ]
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    folder = tmp_path / "run"
+    assert main(["run", str(experiment), "--out", str(folder), *arguments]) == 0
+    systems = results_of(folder)["systems"]
+    assert {name: list(one["minus"]) for name, one in systems.items()} == {
+        "random": ["clapp"],
+        "clapp": ["random"],
+        "supervised": [],
+        "cpc": ["random", "clapp"],
+        "split": ["cpc"],
+        "views": [],
+    }
+    unpaired = dict.fromkeys(("random", "clapp"), "they have no seed in common")
+    assert systems["supervised"]["not_compared"] == unpaired
+    assert systems["views"]["not_compared"] == {}
+    tested = {name: np.array(one["test"]["per_seed"][0]) for name, one in systems.items()}
+    for name, reference in (("cpc", "clapp"), ("cpc", "random"), ("split", "cpc"), ("random", "clapp")):
+        found = systems[name]["minus"][reference]["mean"]
+        np.testing.assert_allclose(found, tested[name] - tested[reference], atol=1e-9)
+
+
+def test_what_an_inherited_experiment_is_compared_with_is_taken_where_it_is_listed(tmp_path):
+    def of(base, *names, own=""):
+        path = tmp_path / "mine.toml"
+        rows = "".join(f'[[systems]]\nname = "{name}"\n' for name in names)
+        path.write_text(f'title = "mine"\nlike = "{base}"\n{own}\n{rows}')
+        found, _ = load_systems(str(path), {"scale": "small"})
+        return {row.name: found.references_of(row) for row in found.systems}
+
+    assert of("table1", "clapp", "cpc") == {"clapp": {}, "cpc": {}}
+    assert of("table1", "random", "cpc") == {"random": {}, "cpc": {"random": ""}}
+    assert of("weight_transport", "clapp", "clapp_split") == {"clapp": {}, "clapp_split": {"clapp": ""}}
+    assert of("table1", "clapp", "cpc", own='against = "cpc"') == {"clapp": {"cpc": ""}, "cpc": {}}
+    alone = of("table4", "random", "gim", "gim_resnet50")
+    assert alone == {"random": {}, "gim": {"random": ""}, "gim_resnet50": {"random": "their layers differ"}}
+
+
+@pytest.mark.parametrize("scale", ["small", "paper"])
+@pytest.mark.parametrize(
+    "name", ["table1", "table4", "table5", "weight_transport", "clapp_plus_plus", "figure3", "photographs"]
+)
+def test_every_trained_system_is_compared_with_its_own_random_encoder(name, scale):
+    """The random encoder has the same layers and width, and sees images in the same way."""
+    experiment, _ = load_systems(name, {"scale": scale})
+    rows = {row.name: row for row in experiment.systems}
+    for row in experiment.systems:
+        found = experiment.references_of(row)
+        assert not any(found.values()), row.name
+        own = [other for other in found if rows[other].learns == "nothing"]
+        assert len(own) == (row.learns != "nothing"), row.name
+        for other in own:
+            mine, its = experiment.network(row), experiment.network(rows[other])
+            assert (mine.scaled_layers, mine.input) == (its.scaled_layers, its.input)
+
+
+def test_a_random_encoder_of_another_width_is_not_subtracted():
+    experiment, _ = load_systems("table1", {"scale": "small", "systems.clapp.width": "0.25"})
+    (clapp,) = (row for row in experiment.systems if row.name == "clapp")
+    assert experiment.references_of(clapp) == {"random": "that random encoder has another width"}
+
+
+def test_a_fold_divides_scores_and_what_learns_from_labels_alone(tmp_path):
+    kept, scores = {}, {}
+    for fold in (None, 0, 3):
+        experiment, _ = load_systems("table1", {} if fold is None else {"data.fold": str(fold)})
+        run = SystemsRun(tmp_path / "run")
+        run.__dict__["experiment"] = experiment
+        for row in experiment.systems:
+            kept.setdefault(row.name, []).append(run.kept(row, 0))
+            scores.setdefault(row.name, []).append(run.shared_score(row, 0))
+            data = experiment.trained_on(row)["data"]
+            assert ("fold" in data) == (fold is not None and row.learns == "labels")
+    for name, paths in kept.items():
+        assert len(set(paths)) == (3 if "supervised" in name else 1), name
+    assert all(len(set(paths)) == 3 for paths in scores.values())
+
+
 def test_a_published_figure_of_a_layer_that_is_not_there_is_refused(experiment, tmp_path, capsys):
     path = tmp_path / "wrong.toml"
     path.write_text(experiment.read_text() + "[systems.published_layers]\nc = 50.0\n")
@@ -382,6 +472,23 @@ SETTINGS = [
     ("kind=worlds", "small.toml: kind = 'worlds'"),
     ("model=vgg7", "models: name = 'vgg7': no such entry"),
     ("systems.cpc.model=nowhere.toml", "nowhere.toml: no such file"),
+    ("against=nobody", "small.toml: against = 'nobody': must be one of random, clapp, supervised, cpc,"),
+    ("against=['clapp', 'nobody']", "small.toml: against = 'nobody': must be one of random, clapp"),
+    ("systems.cpc.against=nobody", "small.toml: system 'cpc': against = 'nobody': must be one of random"),
+    ("systems.cpc.against=cpc", "small.toml: system 'cpc': against = 'cpc': this is the system itself"),
+    ("systems.views.against=clapp", "system 'views': against = 'clapp': they see 24x24 and 8x8 pixels"),
+    ("systems.clapp.against=views", "system 'clapp': against = 'views': they see 8x8 and 24x24 pixels"),
+    ("recipe.learning_rate=inf", "small.toml: systems.0.recipe.learning_rate = inf: should be a finite"),
+    ("recipe.prediction_rate=inf", "systems.0.recipe.prediction_rate = inf: should be a finite number"),
+    ("recipe.learning_rate=nan", "systems.0.recipe.learning_rate = nan: should be a finite number"),
+    ("recipe.epochs=inf", "systems.0.recipe.epochs = inf: should be a finite number"),
+    ("recipe.warmup=inf", "systems.0.recipe.warmup = inf: should be a finite number"),
+    ("recipe.gain=inf", "systems.0.recipe.gain = inf: should be a finite number"),
+    ("width=inf", "small.toml: width = inf: should be a finite number"),
+    ("probe.learning_rate=inf", "small.toml: probe.learning_rate = inf: should be a finite number"),
+    ("in_time.recurrent_rate=inf", "systems.0.in_time.recurrent_rate = inf: should be a finite number"),
+    ("systems.random.published=inf", "systems.0.published = inf: should be a finite number"),
+    ("data.fold=0", "'npz' has no folds, only 'stl10' has; leave it out"),
     ("data.path=nowhere", "nowhere/images.npz: no such file"),
     ("data.crop=64", "images.npz: crop = 64: the images have 28x26 pixels"),
     ("data.patch=32", "data = "),

@@ -1,4 +1,4 @@
-"""Where the bits of a chip's words go: ranges of weights, tags and traces beside what a float run needs."""
+"""Where the bits of a chip's words go: ranges of weights and tags, and traces beside a float run's values."""
 
 from __future__ import annotations
 
@@ -29,6 +29,29 @@ def bits(one: dict[str, Any]) -> Figure:
         label(each, "W [rate units]", "share of synapses", name)
     axes[-1].legend(fontsize=7, frameon=False)
     return drawn
+
+
+def traces(held: dict[str, Any]) -> Figure:
+    """Draw what traces of one unit hold in each presentation, steps, beside the float values, circles.
+
+    ``held`` by layer, and in it "x1" and "y1": ``chip`` and ``rate`` (presentations,), their ``unit``,
+    ``cosine`` of all units, and of the trace its ``limits`` and how often it is ``full``.
+    """
+    made, axes = figure(2, len(held), (5.2 * len(held), 5.2), sharex=True)
+    for column, (layer, found) in enumerate(held.items()):
+        for row, (trace, said) in enumerate((("x1", "presynaptic"), ("y1", "postsynaptic"))):
+            one, each = found[trace], axes[row * len(held) + column]
+            at = np.arange(len(one["chip"]))
+            each.plot(at, one["rate"], "o", mfc="none", ms=4, color=COLOURS["rate"], label="in rates")
+            edges = np.arange(len(at) + 1) - 0.5
+            each.stairs(one["chip"], edges, baseline=None, color=COLOURS["spiking"], label="held on chip")
+            low, high = one["limits"]
+            title = f"{layer}, {said} unit {one['unit']}; all: cosine {one['cosine']:.3f}"
+            title += f", {100 * one['full']:.1f} % at the limit"
+            label(each, "presentation" if row else "", f"{trace} [steps, {low} .. {high}]", title)
+    handles, names = axes[0].get_legend_handles_labels()
+    made.legend(handles, names, fontsize=8, ncols=2, loc="outside upper center", frameon=False)
+    return made
 
 
 def _ranges(axes: Any, chip: dict[str, Any]) -> None:

@@ -160,15 +160,16 @@ def _step(options: argparse.Namespace) -> None:
         )
     run = kind.folder(options.run)
     run.check()
-    if options.resume and run.done(options.step):
+    fits = getattr(options, "fit", False)
+    if (options.resume or fits) and run.done(options.step):  # to fit leaves what a run has made as it is
         print(f"{options.step}: done already", file=sys.stderr)
-        return
-    if not options.resume:
-        run.clear(options.step)
-    with _workers(options, options.run) as workers:
-        run.workers = workers
-        kind.steps[options.step](run)
-    if getattr(options, "fit", False):
+    else:
+        if not options.resume:
+            run.clear(options.step)
+        with _workers(options, options.run) as workers:
+            run.workers = workers
+            kind.steps[options.step](run)
+    if fits:
         from .run.fit import fit
 
         print(fit(options.run))

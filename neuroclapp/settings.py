@@ -13,6 +13,7 @@ from .catalog import DESCRIPTION
 from .errors import InputError
 from .experiment import Data, Learning
 from .network import load_network
+from .onchip.chip import load_chip
 from .onchip.fixed.schemes import Scheme
 from .onchip.interpreter import Words
 from .plasticity import Context, Treatment
@@ -20,22 +21,26 @@ from .presentations import Order
 from .spiking.mapping import Spiking
 from .weights import Initial
 
+#: Bits up to which an accumulator grows with traces: a step of what is wider is beyond a rule's exponents.
+WIDEST = 22
+
 
 @description(frozen=True, config=DESCRIPTION)
 class OnChip:
     """The network in a chip's integers, instead of spikes in floating point.
 
     ``chip`` is a catalogue name, or a path; ``scheme`` says how an update reaches a weight, ``weight``,
-    ``tag`` and ``trace`` the bits of words without sign. ``rounding``: "lava" draws one number for all
-    synapses in each epoch, "synapse" one for each, without Lava's bias. Scales come from float runs with
-    ``fit_seeds``; ``carry`` replaces a matrix's tag steps in a weight step, by name.
+    ``tag`` and ``trace`` the bits of words without sign, where they are not the chip's. ``rounding``: "lava"
+    draws one number for all synapses in each epoch, "synapse" one for each, without Lava's bias. Scales come
+    from float runs with ``fit_seeds``; ``carry`` replaces a matrix's tag steps in a weight step, by name.
+    Raises InputError where neither the chip nor a value says how wide a word is.
     """
 
     chip: str = "loihi2"
     scheme: Scheme = field(default_factory=Scheme)
-    weight: PositiveInt = 8
-    tag: PositiveInt = 8
-    trace: PositiveInt = 7
+    weight: PositiveInt | None = None
+    tag: PositiveInt | None = None
+    trace: PositiveInt | None = None
     rounding: Literal["lava", "synapse"] = "lava"
     fit_seeds: tuple[NonNegativeInt, ...] = (100, 101)
     carry: Mapping[str, PositiveInt] = field(default_factory=dict)
@@ -45,9 +50,23 @@ class OnChip:
 
     @property
     def words(self) -> Words:
-        """Return the words; the accumulator keeps a weight's seven fractional bits and grows with traces."""
-        wide = max(self.weight, self.tag) + 7 + max(0, 2 * (self.trace - 7))
-        return Words(weight=self.weight, tag=self.tag, trace=self.trace, accumulator=wide)
+        """Return the words.
+
+        Where they are not the chip's, the accumulator keeps a weight's seven fractional bits and grows with
+        traces, up to `WIDEST`.
+        """
+        chip = load_chip(self.chip)
+        own = {"weight": self.weight, "tag": self.tag, "trace": self.trace}
+        found = {name: bits or getattr(chip.widths, name) for name, bits in own.items()}
+        for name, bits in found.items():
+            if bits is None:
+                allowed = f"integers need a width: give chip.{name}"
+                raise InputError(f"hardware {chip.name!r}", f"widths.{name}", bits, allowed)
+        wide = max(found["weight"], found["tag"]) + 7
+        wide = max(wide, min(wide + 2 * max(0, found["trace"] - 7), WIDEST))
+        if not any(own.values()) and chip.widths.accumulator:
+            wide = chip.widths.accumulator
+        return Words(**found, accumulator=wide)
 
 
 @description(frozen=True, config=DESCRIPTION)
@@ -107,7 +126,9 @@ class Settings:
             values["spiking"]["code"].pop("once")
         if self.chip is None:
             values.pop("chip")
-        else:  # these came later: what was kept without them, when they meant this, stays found
+        else:
+            values["chip"] |= {name: getattr(self.chip.words, name) for name in ("weight", "tag", "trace")}
+            # These came later: what was kept without them, when they meant this, stays found.
             scheme = values["chip"]["scheme"]
             meant = {"synapses": 1, "low": False, "levels": 32}
             if scheme["accumulate"] != "carry":  # nothing else has levels

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.watching import Watch
-from ..files import read_json, write_json
 from ..onchip.chip import load_chip
-from ..onchip.fixed.fit import Ranges, fitted, ranges
 from ..onchip.fixed.machine import LayerNow, Machine, Seen
 from ..onchip.fixed.scaling import Scales, fixed_program
-from ..presentations import Presentations, generator
-from ..rate.online import train_online
+from ..presentations import Presentations
 from ..spiking.drawn import NOTHING, Drawn
 from ..spiking.engine import Simulation
 from ..spiking.state import LayerRecord, LayerState, Record, State, Stretch
 from ..weights import Weights
 from .study_worlds import Worlds
 
-#: Presentations at the end of a float run that show how wide updates are, and on which tags are tried.
-TRIED = 2000
 #: Samples that are simulated at once.
 AT_ONCE = 250
 
@@ -52,8 +45,15 @@ class ChipSimulator:
     @property
     def weights(self) -> list[Weights]:
         """The weights of each network in rate units, as they stand."""
-        rates = self.machine.rates()
+        rates = self._rates()
         return [Weights({name: array[n] for name, array in rates.items()}) for n in range(len(self.seeds))]
+
+    def _rates(self) -> dict[str, Array]:
+        """Return the weights that the rule has: not the transpose that a chip needs of symmetric feedback."""
+        targets = self.worlds.populations.plasticity.targets
+        return {
+            name: array for name, array in self.machine.rates().items() if name.rsplit(".")[-1] in targets
+        }
 
     def run_many(
         self, simulations: Sequence[Simulation], watch: Callable[[Mapping[str, Array]], None] | None = None
@@ -65,7 +65,7 @@ class ChipSimulator:
             sign = np.stack([each.stream.sign[n] for each in simulations])
             seen.append(self.machine.present(inputs, sign))
             if watch is not None:
-                watch(self.machine.rates())
+                watch(self._rates())
         records = [_record(self.machine, seen, n) for n in range(len(simulations))]
         return [Stretch(*each, _state(each[0])) for each in zip(records, self.weights, strict=True)]
 
@@ -89,67 +89,13 @@ class ChipSimulator:
         self.machine.restore(arrays)
 
 
-def scales_of(worlds: Worlds, path: Path) -> Scales:
-    """Return the scales of a condition, chosen on float runs with seeds of their own and kept at ``path``.
-
-    The runs' ranges say where the bits go; of tags half as fine, as fine and twice as fine, each matrix then
-    takes the one whose changes follow the rate rule best over `TRIED` presentations that go on from a float
-    run.
-    """
-    wanted = worlds.settings.on_chip
-    if path.is_file():
-        kept = read_json(path)
-        scales = fitted(worlds.populations, Ranges(**kept["ranges"]), wanted.scheme, wanted.words)
-        return _with_carries(scales, kept["carry"])
-    runs = []
-    for seed in wanted.fit_seeds:
-        stream, learning = worlds.stream(seed), worlds.settings.learning
-        initial, length = worlds.initial(seed), len(stream)
-        trained = train_online(worlds.network, initial, stream, learning.eta, learning.eta_pred, every=length)
-        runs.append((trained.weights, stream[-TRIED:]))
-    wide = ranges(worlds.populations, runs)
-    scales = fitted(worlds.populations, wide, wanted.scheme, wanted.words)
-    tried: dict[str, dict[int, float]] = {}
-    if wanted.scheme.accumulate == "carry":
-        for factor in (0.5, 1.0, 2.0):
-            carries = {name: int(one.carry * factor) for name, one in scales.matrices.items()}
-            if all(2 <= carry <= 2 ** (wanted.tag - 1) for carry in carries.values()):
-                for name, cosine in _tried(worlds, _with_carries(scales, carries), runs[0]).items():
-                    tried.setdefault(name, {})[carries[name]] = cosine
-    chosen = {name: max(cosines, key=lambda carry: cosines[carry]) for name, cosines in tried.items()}
-    chosen |= wanted.carry
-    kept = {"seeds": list(wanted.fit_seeds), "ranges": vars(wide), "tried": tried, "carry": chosen}
-    write_json(path, {**kept, "scales": {name: vars(one) for name, one in scales.matrices.items()}})
-    return _with_carries(scales, chosen)
-
-
-def _with_carries(scales: Scales, carries: Mapping[str, int]) -> Scales:
-    matrices = {
-        name: replace(one, carry=carries.get(name, one.carry)) for name, one in scales.matrices.items()
-    }
-    return replace(scales, matrices=matrices)
-
-
-def _tried(worlds: Worlds, scales: Scales, run: tuple[Weights, Presentations]) -> dict[str, float]:
-    """Return by matrix how well a chip's changes follow the rate rule, from a float run's weights on."""
-    weights, stream = run
-    chip = ChipSimulator.begin(worlds, worlds.settings.seeds[:1], [weights], scales)
-    watch = Watch(worlds.populations, chip.weights)
-    watch.begin([stream])
-    (stretch,) = chip.run_many([Simulation(stream, weights)], watch)
-    watch.end([stretch.record], [generator(0, "shuffle")])
-    found = watch.summary(0)["accumulated_cosine"]
-    names = [layer.name for layer in worlds.network.layers]
-    return {f"{name}.{target}": values[n] for target, values in found.items() for n, name in enumerate(names)}
-
-
 def _machine(worlds: Worlds, weights: Sequence[Weights], scales: Scales, seeds: Sequence[int]) -> Machine:
     wanted = worlds.settings.on_chip
     chip = load_chip(wanted.chip)
     programs = [fixed_program(worlds.populations, one, chip, scales) for one in weights]
-    own = generator(seeds[0], "rounding") if wanted.rounding == "synapse" else None
-    mode: Any = "corrected" if wanted.rounding == "synapse" else "lava"
-    return Machine(programs, scales.words, mode, own)
+    if wanted.rounding == "synapse":
+        return Machine(programs, "corrected", seeds)
+    return Machine(programs)
 
 
 def _record(machine: Machine, seen: Sequence[Seen], network: int) -> Record:

@@ -20,7 +20,7 @@ from ..weights import load_weights
 from .compare import PARTS, Features, rate_features
 from .parallel import Job, Report, side_by_side
 from .study import StudyRun
-from .study_chip import scales_of
+from .study_scales import scales_of
 from .study_worlds import Worlds
 from .versions import versions
 
@@ -175,7 +175,7 @@ def _on_chip(run: StudyRun, condition: Condition) -> dict[str, Any]:
     chip, seeds = condition.settings.on_chip, condition.settings.seeds
     scales = scales_of(run.worlds(condition), run.of(condition, "scales.json"))
     kept = read_json(run.of(condition, "scales.json"))
-    words = {"weight": chip.weight, "tag": chip.tag, "trace": chip.trace}
+    words = {name: getattr(chip.words, name) for name in ("weight", "tag", "trace")}
     weights = {}
     network = run.worlds(condition).network
     for layer in (one.name for one in network.layers):

@@ -25,7 +25,8 @@ from ..study import Condition
 from ..weights import Weights
 from .parallel import Report, side_by_side
 from .study import StudyRun
-from .study_chip import ChipSimulator, scales_of
+from .study_chip import ChipSimulator
+from .study_scales import scales_of
 from .study_worlds import Learner, Worlds
 
 #: Files of a seed whose spiking world is done.

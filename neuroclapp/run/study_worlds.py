@@ -75,6 +75,11 @@ class Worlds:
         seen = fixations(images, self.data.mean, data.presentations, data.glimpse, generator(seed, "stream"))
         return self.settings.order.arranged(seen, generator(seed, "order"))
 
+    def trial(self, seed: int, count: int) -> Presentations:
+        """Presentations of validation images, from which nothing learns but what is being chosen."""
+        data, images = self.settings.data, self.data.validation.images
+        return fixations(images, self.data.mean, count, data.glimpse, generator(seed, "trial"))
+
     def surveys(self, seed: int) -> dict[str, Presentations]:
         """Glimpses of every training, validation and test image, the same for every world of this seed."""
         shown, data = generator(seed, "survey"), self.settings.data

@@ -1,6 +1,7 @@
 """The integer simulator against the engine and the equations: the same spikes, updates that lose nothing."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from neuroclapp.onchip.chip import load_chip
 from neuroclapp.onchip.fixed.machine import Machine
 from neuroclapp.onchip.fixed.scaling import MatrixScale, Scales, fixed_program
 from neuroclapp.onchip.fixed.schemes import Scheme
+from neuroclapp.onchip.interpreter import Words
 from neuroclapp.presentations import Presentations
 from neuroclapp.spiking.engine import Engine
 from neuroclapp.spiking.mapping import Spiking, populations
@@ -265,7 +267,7 @@ def test_shares_start_in_turn_and_lavas_one_number_rounds_them_alike():
     weights, stream = drawn(14, network, mapped, 40)
     chip, scheme = load_chip("loihi2"), Scheme("weight", synapses=2)
     shared = Machine([fixed_program(mapped, weights, chip, scales(scheme))])
-    own = Machine([fixed_program(mapped, weights, chip, scales(scheme))], random=np.random.default_rng(0))
+    own = Machine([fixed_program(mapped, weights, chip, scales(scheme))], seeds=[0])
     apart = [one.weights["a.w_ff+1"] - one.weights["a.w_ff"] for one in (shared, own)]
     for n in range(40):
         for one in (shared, own):
@@ -289,11 +291,12 @@ def test_what_synapses_side_by_side_cannot_be_is_named():
         fixed_program(mapped, weights, load_chip("loihi2"), scales(Scheme(synapses=2)))
 
 
-def test_a_simulation_goes_on_from_its_arrays_to_the_same_bits():
+@pytest.mark.parametrize("seeds", [None, (5, 6)])
+def test_a_simulation_goes_on_from_its_arrays_to_the_same_bits(seeds):
     network, mapped = small()
     weights, stream = drawn(2, network, mapped, 40)
     program = fixed_program(mapped, weights, load_chip("loihi2"), scales(Scheme("batch", every=4)))
-    whole, first, second = (Machine([program, program]) for _ in range(3))
+    whole, first, second = (Machine([program, program], seeds=seeds) for _ in range(3))
     for n in range(40):
         shown = np.stack([stream.inputs[n], stream.inputs[39 - n]]), np.repeat(stream.sign[n : n + 1], 2)
         whole.present(*shown)
@@ -303,16 +306,19 @@ def test_a_simulation_goes_on_from_its_arrays_to_the_same_bits():
     for name in whole.weights:
         assert np.array_equal(whole.weights[name], second.weights[name])
         assert np.array_equal(whole.tags[name], second.tags[name])
-    started = Machine([program, program])
+    started = Machine([program, program], seeds=seeds)
     assert all((whole.weights[name] != started.weights[name]).any() for name in ("a.w_ff", "b.w_pred"))
 
 
-def test_learning_side_by_side_is_learning_alone():
+@pytest.mark.parametrize("seeds", [None, (3, 4)])
+def test_learning_side_by_side_is_learning_alone(seeds):
     network, mapped = small()
     pairs = [drawn(seed, network, mapped, 25) for seed in (3, 4)]
     chip = load_chip("loihi2")
-    programs = [fixed_program(mapped, weights, chip, scales()) for weights, _ in pairs]
-    together, alone = Machine(programs), [Machine([program]) for program in programs]
+    scheme = Scheme() if seeds is None else Scheme("weight")
+    programs = [fixed_program(mapped, weights, chip, scales(scheme)) for weights, _ in pairs]
+    together = Machine(programs, seeds=seeds)
+    alone = [Machine([one], seeds=None if seeds is None else [seeds[n]]) for n, one in enumerate(programs)]
     for n in range(25):
         sign = np.array([stream.sign[n] for _, stream in pairs])
         together.present(np.stack([stream.inputs[n] for _, stream in pairs]), sign)
@@ -324,11 +330,29 @@ def test_learning_side_by_side_is_learning_alone():
             assert np.array_equal(together.tags[name][number], alone[number].tags[name][0])
 
 
+def test_a_program_keeps_to_the_words_of_its_chip():
+    """Weights of five bits and tags of four, whatever is learned, and in the file; nothing else changes."""
+    network, mapped = small()
+    weights, stream = drawn(6, network, mapped, 40)
+    words = Words(weight=5, tag=4, trace=5, accumulator=12)
+    matrices = {name: replace(one, exponent=5, carry=4) for name, one in scales().matrices.items()}
+    narrow = replace(scales(), matrices=matrices, words=words, replay={"input": 6, "a": 5, "b": 5})
+    program = fixed_program(mapped, weights, load_chip("loihi2"), narrow)
+    machine = Machine([program])
+    for n in range(40):
+        machine.present(stream.inputs[n : n + 1], stream.sign[n : n + 1])
+    for name, array in machine.weights.items():
+        assert np.abs(array).max() <= 2**5, name
+        assert np.abs(machine.tags[name]).max() <= 2**4 + 1, name
+    moved = machine.weights["a.w_ff"][0] - program.layers[0].connections[0].weights
+    assert (moved != 0).any()
+
+
 def test_random_numbers_of_ones_own_round_differently():
     network, mapped = small()
     weights, stream = drawn(6, network, mapped, 30)
     program = fixed_program(mapped, weights, load_chip("loihi2"), scales(Scheme("weight", keeps=False)))
-    shared, own = Machine([program]), Machine([program], mode="corrected", random=np.random.default_rng(0))
+    shared, own = Machine([program]), Machine([program], mode="corrected", seeds=[0])
     for n in range(30):
         for one in (shared, own):
             one.present(stream.inputs[n : n + 1], stream.sign[n : n + 1])

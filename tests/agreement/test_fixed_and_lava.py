@@ -1,16 +1,19 @@
 """The whole fixed-point network inside real Lava, learning: the same bits as the integer simulator."""
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from agreement.test_fixed_and_engine import drawn, scales, small
 
+from neuroclapp.errors import InputError
 from neuroclapp.onchip.chip import load_chip
 from neuroclapp.onchip.fixed import file
 from neuroclapp.onchip.fixed.machine import Machine
 from neuroclapp.onchip.fixed.scaling import fixed_program
 from neuroclapp.onchip.fixed.schemes import Scheme
+from neuroclapp.onchip.interpreter import Words
 from neuroclapp.onchip.lava.jobs import learn_fixed
 
 pytestmark = [
@@ -74,6 +77,19 @@ def test_a_program_reads_back_as_it_was_written(gate, tmp_path):
 
 def test_a_program_of_synapses_side_by_side_reads_back(tmp_path):
     _reads_back(small(), scales(Scheme(synapses=2)), tmp_path)
+
+
+def test_lava_has_no_other_words(tmp_path):
+    network, mapped = small()
+    weights, stream = drawn(8, network, mapped, 2)
+    program = fixed_program(mapped, weights, load_chip("loihi2"), scales())
+    words = Words(weight=10, accumulator=17)
+    file.write(replace(program, words=words), tmp_path)
+    assert file.read(tmp_path).words == words
+    with pytest.raises(
+        InputError, match=r"fixed\.json: words = .*'weight': 10.*Lava's fixed point has words"
+    ):
+        learn_fixed(tmp_path, stream.inputs, stream.sign)
 
 
 def _reads_back(made, chosen, tmp_path):

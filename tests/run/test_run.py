@@ -348,7 +348,11 @@ def test_export_with_fit_leaves_a_program_in_integers_that_learns(tmp_path, caps
             name = f"{layer.soma.name}.{one.target}"
             assert 2.0**-one.exponent * 256 >= report["ranges"]["weight"][name]
             assert 2.0 ** -(one.exponent + 1) * 256 < report["ranges"]["weight"][name]
-            assert set(report["tried"][name]) >= {str(one.carry)}
+            assert report["tried"][name].get(str(one.carry)) == max(report["tried"][name].values())
+    worst = {title: min(one["cosine"].values()) for title, one in report["schemes"].items()}
+    assert worst[report["chosen"]] == max(worst.values()) > worst["into the weight"]
+    assert len(worst) == 5
+    assert f"{report['chosen']} (chosen)" in said
     run = RunDirectory(tmp_path / "run")
     machine, stream = Machine([program]), run.stream(3)[:50]
     start = {name: array.copy() for name, array in machine.weights.items()}

@@ -9,10 +9,13 @@ from run.checks import results_of
 from run.test_study import MODEL, STUDY
 
 from neuroclapp.cli import main
+from neuroclapp.onchip.chip import load_chip
 from neuroclapp.onchip.fixed.fit import Ranges, fitted
+from neuroclapp.onchip.fixed.scaling import fixed_program
 from neuroclapp.onchip.fixed.schemes import Scheme
 from neuroclapp.run.study import StudyRun
-from neuroclapp.run.study_chip import ChipSimulator, scales_of
+from neuroclapp.run.study_chip import ChipSimulator
+from neuroclapp.run.study_scales import scales_of
 from neuroclapp.run.study_simulate import learn
 from neuroclapp.run.study_worlds import Worlds
 from neuroclapp.study import load_study
@@ -134,3 +137,31 @@ def test_fewer_levels_replay_counts_in_wider_steps():
     # 0.6 of 1/512 are 307 spikes, 1.5 and 1.9 of 1/256 are 384 and 486: in 32 levels steps of 16
     assert found[32] == {"input": 4, "layer1": 4, "layer2": 4}
     assert found[16] == {"input": 5, "layer1": 5, "layer2": 5}
+
+
+#: Changes of no more steps of a weight than a carry moves in a window.
+GENTLE = "learning = {eta = [0.01, 0.01], eta_pred = [0.01, 0.01]}\n"
+
+
+def test_symmetric_feedback_learns_in_integers(tmp_path, capsys):
+    """On a chip it has a transposed matrix of its own, for which there is no rule in rates."""
+    (tmp_path / "model.toml").write_text(MODEL)
+    text = STUDY.format(model=tmp_path / "model.toml")
+    chip = CHIP.replace("seeds = [3, 4]", "seeds = [3]").replace(
+        "chip.fit", f'feedback = "symmetric"\n{GENTLE}chip.fit'
+    )
+    (tmp_path / "small.toml").write_text(text[: text.index("[[conditions]]")] + chip)
+    assert main(["run", str(tmp_path / "small.toml"), "--out", str(tmp_path / "run")]) == 0
+    cosines = results_of(tmp_path / "run")["conditions"]["integers"]["agreement"]["accumulated_cosine"]
+    assert set(cosines) == {"w_ff", "w_pred"}
+    assert all(value > 0.8 for each in cosines.values() for value in each["mean"])
+    run = StudyRun(tmp_path / "run")
+    condition = run.study.condition("integers")
+    program = fixed_program(
+        run.worlds(condition).populations,
+        run.worlds(condition).initial(3),
+        load_chip("loihi2"),
+        scales_of(run.worlds(condition), run.of(condition, "scales.json")),
+    )
+    held = {one.target for one in program.layers[0].connections}
+    assert "w_retro" in held

@@ -14,6 +14,7 @@ from ...plasticity import GATES, Factor
 from .. import series
 from ..checked import Table
 from ..clock import WINDOWS, Clock
+from ..interpreter import LAVA_WORDS, Words
 from .program import (
     FixedAxon,
     FixedConnection,
@@ -42,6 +43,7 @@ def write(program: FixedProgram, folder: Path) -> None:
         "chip": program.chip,
         "clock": {"dt": clock.dt, "steps": clock.steps, "steps_on": clock.steps_on, "epoch": clock.epoch},
         "input": vars(program.input),
+        **({} if program.words == LAVA_WORDS else {"words": vars(program.words)}),
         "layers": [_layer(layer) for layer in program.layers],
     }
     text = json.dumps(document, indent=2, allow_nan=False)
@@ -66,13 +68,20 @@ def read(folder: Path) -> FixedProgram:
     part.done()
     below = _read_units(table.table("input"))
     source, layers = below, []
+    words = _read_words(table.table("words")) if table.has("words") else LAVA_WORDS
     for one in table.tables("layers"):
         layer = _read_layer(one, below, path, version)
         layers.append(layer)
         below = layer.soma
-    program = FixedProgram(table.text("chip"), clock, source, tuple(layers))
+    program = FixedProgram(table.text("chip"), clock, source, tuple(layers), words)
     table.done()
     return program
+
+
+def _read_words(table: Table) -> Words:
+    bits = {name: table.integer(name, 1, 30) for name in vars(LAVA_WORDS)}
+    table.done()
+    return Words(**bits)
 
 
 def _layer(layer: FixedLayer) -> dict[str, Any]:

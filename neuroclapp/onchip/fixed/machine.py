@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...plasticity import Factor, Gate, Target
+from ...presentations import generator
 from ..clock import WINDOWS, Window
-from ..interpreter import LAVA_WORDS, Mode, Rule, Words, apply
+from ..interpreter import Mode, Rule, apply
 from .presented import folded, input_packets, released, replayed, respond
 from .program import FixedConnection, FixedLayer, FixedProgram
 from .schemes import neutral
@@ -59,19 +60,15 @@ def _nothing(like: LayerNow) -> LayerNow:
 class Machine:
     """Networks that share a program but for their weights, side by side.
 
-    ``random``: "lava" gives all synapses one number in each epoch, as Lava does; a Generator gives each its
-    own, as a chip does. ``mode`` is the interpreter's.
+    All synapses of a network get one number in each epoch, as in Lava; with ``seeds``, one for each network,
+    each synapse gets its own, as on a chip, drawn anew for each presentation. ``mode`` is the interpreter's.
     """
 
     def __init__(
-        self,
-        programs: Sequence[FixedProgram],
-        words: Words = LAVA_WORDS,
-        mode: Mode = "lava",
-        random: np.random.Generator | None = None,
+        self, programs: Sequence[FixedProgram], mode: Mode = "lava", seeds: Sequence[int] | None = None
     ) -> None:
         self.program, self.networks = programs[0], len(programs)
-        self.words, self.mode, self._random = words, mode, random
+        self.words, self.mode, self._seeds = self.program.words, mode, seeds
         self.weights: dict[str, NDArray[np.int32]] = {}
         self.tags: dict[str, NDArray[np.int32]] = {}
         self._rules: dict[str, Rule] = {}
@@ -208,12 +205,13 @@ class Machine:
     def _learn(self, seen: Seen, context_input: Integers, context: list[LayerNow]) -> None:
         """Let every layer whose gate is open learn in its two windows, and tags move into weights."""
         clock = self.program.clock
-        random = self._epochs.random(clock.period // clock.epoch)
+        shared = self._epochs.random(clock.period // clock.epoch)
+        own = None if self._seeds is None else [self._drawn(seed) for seed in self._seeds]
         source = self.program.input
         pre = {"sample": seen.input_count, "context": context_input}
         for number, layer in enumerate(self.program.layers):
             gates, now, then = seen.gamma[number], seen.layers[number], context[number]
-            own = {"sample": now.count, "context": then.count}
+            counts = {"sample": now.count, "context": then.count}
             present = {
                 Factor("z", "sample"): now.count,
                 Factor("z", "context"): then.count,
@@ -232,13 +230,18 @@ class Machine:
                     if one.target == "bias" and layer.axon is not None:
                         replays = {w: each + layer.axon.replay for w, each in replays.items()}
                     else:
-                        units, counts = (source, pre) if one.target == "w_ff" else (layer.soma, own)
-                        replays = {w: replayed(units, counts[w][chosen], self.words) for w in WINDOWS}
+                        units, sent = (source, pre) if one.target == "w_ff" else (layer.soma, counts)
+                        replays = {w: replayed(units, sent[w][chosen], self.words) for w in WINDOWS}
                     here = {factor: array[chosen] for factor, array in present.items()}
-                    own_gates = {gate: gamma[chosen] for gate, gamma in gates.items()}
-                    self._change(name, one, chosen, replays, here, own_gates, random, moves)
-            pre, source = own, layer.soma
+                    open_here = {gate: gamma[chosen] for gate, gamma in gates.items()}
+                    random = shared if own is None else [own[network] for network in chosen]
+                    self._change(name, one, chosen, replays, here, open_here, random, moves)
+            pre, source = counts, layer.soma
         self.presentation += 1
+
+    def _drawn(self, seed: int) -> np.random.Generator:
+        """Return what a network's synapses draw from in this presentation, whoever else is simulated."""
+        return generator(seed, f"rounding {self.presentation}")
 
     def _change(
         self,
@@ -248,7 +251,7 @@ class Machine:
         replays: dict[Window, Integers],
         here: dict[Factor, Integers],
         gates: Mapping[Gate, Integers],
-        random: Array,
+        random: Array | list[np.random.Generator],
         moves: bool,
     ) -> None:
         """Apply a rule in the windows of this presentation in which it can change anything."""
@@ -271,8 +274,9 @@ class Machine:
             x1 = replays[window] * opens
             y3 = np.zeros_like(y) + middle * (now or (opens if not one.every else 0))
             values = {"x0": x1 > 0, "x1": x1, "y1": middle + y, "y3": y3, "w": w, "t": t}
-            shared = float(random[clock.window(window)[0] // clock.epoch])
-            numbers = shared if self._random is None else self._random
+            numbers: Any = random
+            if isinstance(random, np.ndarray):
+                numbers = float(random[clock.window(window)[0] // clock.epoch])
             changed = apply(self._rules[name], values, numbers, self.words, self.mode)
             w, t = changed.get("w", w), changed.get("t", t)
             self.saturated[name] += int(np.count_nonzero((t <= low + 1) | (t >= high)))

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from ...plasticity import Factor, Gate, Target
 from ..clock import Clock, Window
+from ..interpreter import LAVA_WORDS, Words
 from ..series import Term
 
 Integers = NDArray[np.int64]
@@ -177,9 +178,10 @@ class FixedLayer:
 
 @dataclass(frozen=True)
 class FixedProgram:
-    """A network that learns in integers."""
+    """A network that learns in integers; Lava's own models have `LAVA_WORDS` and no others."""
 
     chip: str
     clock: Clock
     input: FixedUnits
     layers: tuple[FixedLayer, ...]
+    words: Words = LAVA_WORDS

@@ -72,6 +72,26 @@ class Scales:
         )
 
 
+def with_carries(scales: Scales, carries: Mapping[str, int], populations: Populations) -> Scales:
+    """Return scales with these carries, by matrix; those that are not named stay.
+
+    The carry of a bias is at least what lets it learn at the rate of ``w_ff``: see `always_on`.
+    """
+    matrices = {
+        name: replace(one, carry=carries.get(name, one.carry)) for name, one in scales.matrices.items()
+    }
+    below = populations.input
+    for layer in populations.layers:
+        name = f"{layer.name}.bias"
+        if name in matrices and matrices[name].carry > 1:
+            activity = populations.timing.steps_on * below.quantum**2 * 2.0 ** scales.replay[below.name]
+            least = matrices[f"{layer.name}.w_ff"].carry * activity
+            carry = max(matrices[name].carry, 2 ** int(np.ceil(np.log2(least))))
+            matrices[name] = replace(matrices[name], carry=carry)
+        below = layer.soma
+    return replace(scales, matrices=matrices)
+
+
 def fixed_program(populations: Populations, weights: Weights, chip: Chip, scales: Scales) -> FixedProgram:
     """Return the program of a network that starts from ``weights``.
 
@@ -91,7 +111,7 @@ def fixed_program(populations: Populations, weights: Weights, chip: Chip, scales
         layers.append(one)
         below = one.soma
     clock = Clock(timing.dt, timing.steps, timing.steps_on, export.EPOCH)
-    return FixedProgram(chip.name, clock, program_input, tuple(layers))
+    return FixedProgram(chip.name, clock, program_input, tuple(layers), scales.words)
 
 
 def _layer(

@@ -29,6 +29,7 @@ from .. import nir, unrolled2d
 from ..exported import read_layers
 from ..fixed import file
 from ..integer import quantised
+from ..interpreter import LAVA_WORDS
 from ..program import LayerProgram, checked_sign
 from .shim import INSTALL
 
@@ -149,6 +150,9 @@ def learn_fixed(
     ``LAYER.TARGET/weights`` and ``tags`` what was learned, all integers.
     """
     program = file.read(folder)
+    if program.words != LAVA_WORDS:
+        allowed = f"Lava's fixed point has words of {vars(LAVA_WORDS)} bits and no others"
+        raise InputError(folder / file.FILE, "words", vars(program.words), allowed)
     inputs = np.asarray(inputs, dtype=np.float64)
     if inputs.ndim != 2 or inputs.shape[1] != program.input.units:
         allowed = f"must be (presentations, {program.input.units})"

@@ -1,0 +1,117 @@
+"""Scales of a network in integers, chosen on float runs with seeds of their own and on validation images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..analysis.watching import Watch
+from ..files import read_json, write_json
+from ..onchip.fixed.fit import Ranges, fitted, ranges
+from ..onchip.fixed.scaling import Scales, with_carries
+from ..onchip.fixed.schemes import Scheme
+from ..presentations import Presentations, generator
+from ..rate.online import train_online
+from ..spiking.engine import Simulation
+from ..weights import Weights
+from .study_chip import ChipSimulator
+from .study_worlds import Worlds
+
+#: Presentations at the end of a float run that show how wide updates are, and of a trial that goes on.
+TRIED = 2000
+#: What is tried of a tag's steps: as fine as its range allows, half and twice as fine.
+FACTORS = (1.0, 0.5, 2.0)
+
+
+@dataclass(frozen=True)
+class FloatRuns:
+    """What float runs of the seeds for fitting leave: ``ends``, their last weights and presentations."""
+
+    seeds: tuple[int, ...]
+    ends: tuple[tuple[Weights, Presentations], ...]
+    ranges: Ranges
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Scales, and by matrix and tag steps the cosine with the rate rule of what was ``tried``."""
+
+    scales: Scales
+    tried: dict[str, dict[int, float]]
+
+    def cosine(self, matrix: str) -> float:
+        """Return how well a matrix follows the rate rule with the scales that were chosen."""
+        tried = self.tried[matrix]
+        return tried.get(self.scales.matrices[matrix].carry, max(tried.values()))
+
+    def document(self, runs: FloatRuns) -> dict[str, Any]:
+        """Return all of it as it is kept."""
+        return {
+            "seeds": list(runs.seeds),
+            "ranges": vars(runs.ranges),
+            "tried": self.tried,
+            "carry": {name: one.carry for name, one in self.scales.matrices.items()},
+            "scales": {name: vars(one) for name, one in self.scales.matrices.items()},
+        }
+
+
+def scales_of(worlds: Worlds, path: Path) -> Scales:
+    """Return the scales of a condition, chosen on float runs with seeds of their own and kept at ``path``."""
+    wanted = worlds.settings.on_chip
+    if path.is_file():
+        kept = read_json(path)
+        scales = fitted(worlds.populations, Ranges(**kept["ranges"]), wanted.scheme, wanted.words)
+        return with_carries(scales, kept["carry"], worlds.populations)
+    runs = float_runs(worlds)
+    choice = choose(worlds, wanted.scheme, runs)
+    write_json(path, choice.document(runs))
+    return choice.scales
+
+
+def float_runs(worlds: Worlds) -> FloatRuns:
+    """Let the rate network learn from the streams of the seeds for fitting."""
+    seeds, learning, ends = worlds.settings.on_chip.fit_seeds, worlds.settings.learning, []
+    for seed in seeds:
+        stream, initial = worlds.stream(seed), worlds.initial(seed)
+        trained = train_online(
+            worlds.network, initial, stream, learning.eta, learning.eta_pred, every=len(stream)
+        )
+        ends.append((trained.weights, stream[-TRIED:]))
+    return FloatRuns(seeds, tuple(ends), ranges(worlds.populations, ends))
+
+
+def choose(worlds: Worlds, scheme: Scheme, runs: FloatRuns) -> Choice:
+    """Choose a scheme's scales.
+
+    The runs' ranges say where the bits go. With ``carry``, tags of several steps are tried: each matrix takes
+    the one whose changes follow the rate rule best where a float run goes on with validation images.
+    """
+    wanted = worlds.settings.on_chip
+    scales = fitted(worlds.populations, runs.ranges, scheme, wanted.words)
+    tried: dict[str, dict[int, float]] = {}
+    for factor in FACTORS if scheme.accumulate == "carry" else FACTORS[:1]:
+        carries = {name: int(one.carry * factor) for name, one in scales.matrices.items()}
+        if scheme.accumulate == "carry" and not all(
+            2 <= carry <= 2 ** (wanted.words.tag - 1) for carry in carries.values()
+        ):
+            continue
+        found = with_carries(scales, carries, worlds.populations)
+        for name, cosine in _tried(worlds, found, runs).items():
+            tried.setdefault(name, {}).setdefault(found.matrices[name].carry, cosine)
+    chosen = {name: max(cosines, key=lambda carry: cosines[carry]) for name, cosines in tried.items()}
+    return Choice(with_carries(scales, {**chosen, **wanted.carry}, worlds.populations), tried)
+
+
+def _tried(worlds: Worlds, scales: Scales, runs: FloatRuns) -> dict[str, float]:
+    """Return by matrix how well a chip's changes follow the rate rule, from a float run's weights on."""
+    seed, (weights, _) = runs.seeds[0], runs.ends[0]
+    stream = worlds.trial(seed, TRIED)
+    chip = ChipSimulator.begin(worlds, (seed,), [weights], scales)
+    watch = Watch(worlds.populations, chip.weights)
+    watch.begin([stream])
+    (stretch,) = chip.run_many([Simulation(stream, weights)], watch)
+    watch.end([stretch.record], [generator(0, "shuffle")])
+    found = watch.summary(0)["accumulated_cosine"]
+    names = [layer.name for layer in worlds.network.layers]
+    return {f"{name}.{target}": values[n] for target, values in found.items() for n, name in enumerate(names)}

@@ -139,7 +139,10 @@ class Time:
 
 @dataclass(frozen=True, config=DESCRIPTION)
 class Chip:
-    """A chip. ``graded_spikes``: spikes carry numbers; ``three_factor``: neurons write their own traces."""
+    """A chip. ``graded_spikes``: spikes carry numbers; ``three_factor``: neurons write their own traces.
+
+    ``unlimited``: a chip that by definition has no limits, where others have some that no source states.
+    """
 
     name: str
     title: str
@@ -153,6 +156,11 @@ class Chip:
     limits: Limits = field(default_factory=Limits)
     energies: tuple[Energy, ...] = ()
     times: tuple[Time, ...] = ()
+    unlimited: bool = False
+
+    def __post_init__(self) -> None:
+        if self.unlimited and (self.limits != Limits() or self.synapses is not None):
+            raise ValueError("unlimited = true: such a chip has neither limits nor synaptic memory")
 
     def energy(self, operation: str) -> Energy | None:
         """Return the energy of an operation, None where no source states one."""

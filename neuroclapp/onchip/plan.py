@@ -159,6 +159,8 @@ def _weights(network: Network, found: Unrolled) -> int:
 
 
 def _unchecked(chip: Chip) -> tuple[str, ...]:
+    if chip.unlimited:
+        return ()
     memory = chip.limits.synaptic_memory_per_core
     names = [
         f"{one.unit} of a core ({one.key})"

@@ -61,6 +61,8 @@ def table(plan: Plan) -> dict[str, Any]:
 
 def _head(plan: Plan) -> str:
     stated = ", as far as its limits are stated" if plan.unchecked else ""
+    if plan.chip.unlimited:
+        stated = ", as by definition this chip has no limits"
     verdict = f"fits{stated}" if plan.fits else "does not fit"
     return f"{plan.title}\n{plan.mode} on {plan.chip.title}: {verdict}"
 

@@ -61,11 +61,11 @@ def assert_identical(what, found, expected, before):
 
 @pytest.mark.parametrize(("openmp", "gate"), [(0, "shared"), (2, "shared"), (0, "separate")])
 def test_the_quickstart_on_a_grid(tmp_path, threads, openmp, gate):
-    """64 + 64 units that learn digits: 5000 presentations on one thread, 1000 on two, which take longer."""
+    """64 + 64 units that learn digits: 5000 presentations on one thread, 3000 on two, which take longer."""
     run = RunDirectory(Path())
     run.__dict__["experiment"] = experiment = load_experiment("quickstart", {"spiking.grid": "24"})[0]
     run.__dict__["network"] = replace(load_network(experiment.model), prediction=Prediction("split", gate))
-    shown = run.stream(0)[: 1000 if openmp else 5000]
+    shown = run.stream(0)[: 3000 if openmp else 5000]
     weights = experiment.initial.draw(run.network, generator(0, "weights"))
     threads(openmp)
     found = compiled(tmp_path, run.populations, shown, weights)

@@ -36,6 +36,16 @@ def test_energy_without_source_is_refused(tmp_path):
         load_chip(str(path))
 
 
+@pytest.mark.parametrize("limit", ["[limits]\ncores = 4\n", '[limits]\nsynaptic_memory_per_core = "1 KiB"\n'])
+def test_an_unlimited_chip_has_no_limits(limit, tmp_path):
+    assert load_chip("ideal").unlimited
+    assert not load_chip("loihi2").unlimited
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "m"\ntitle = "m"\nunlimited = true\n' + limit)
+    with pytest.raises(InputError, match=r"mine\.toml.*unlimited = true: such a chip has neither limits nor"):
+        load_chip(str(path))
+
+
 def test_unknown_key_is_named(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('name="m"\ntitle="m"\n[widths]\nwieght=8\n')

@@ -100,6 +100,16 @@ def test_limits_that_no_source_states_are_named_as_not_checked():
     assert plan(DIGITS, load_chip("loihi1"), replace(coding(), neurons=1), "inference").unchecked == ()
 
 
+@pytest.mark.parametrize("mode", ["inference", "learning"])
+def test_a_chip_without_limits_by_definition_has_none_that_is_not_checked(mode):
+    """Whoever reads that a limit is not stated would look for a source: of `ideal` there is none."""
+    found = plan(DIGITS, load_chip("ideal"), coding(), mode)
+    assert found.unchecked == ()
+    said = text(found)
+    assert "not checked" not in said
+    assert "fits, as by definition this chip has no limits" in said
+
+
 def test_learning_on_loihi1_names_graded_spikes_and_the_third_factor():
     found = plan(DIGITS, load_chip("loihi1"), coding(), "learning")
     assert {one.term for one in found.refused} == {"graded spikes", "third factor"}

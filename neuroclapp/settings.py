@@ -60,7 +60,7 @@ class OnChip:
         found = {name: bits or getattr(chip.widths, name) for name, bits in own.items()}
         for name, bits in found.items():
             if bits is None:
-                allowed = f"integers need a width: give chip.{name}"
+                allowed = f"integers need a width: take another chip, or in a study give chip.{name}"
                 raise InputError(f"hardware {chip.name!r}", f"widths.{name}", bits, allowed)
         wide = max(found["weight"], found["tag"]) + 7
         wide = max(wide, min(wide + 2 * max(0, found["trace"] - 7), WIDEST))

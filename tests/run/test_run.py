@@ -261,13 +261,17 @@ def test_a_call_of_the_compiled_program_is_as_long_as_its_clocks_keep_in_step(
 
 
 @pytest.mark.slow
-def test_presentations_of_a_quarter_of_a_second_run_to_the_end(experiment, tmp_path):
+def test_presentations_of_a_quarter_of_a_second_run_to_the_end(experiment, tmp_path, capsys):
+    """One seed: figures have no interval, in results, table and report."""
     folder, few = tmp_path / "run", ("seeds=[3]", "lava.samples=0", "lava.presentations=0")
     settings = [f"--set={one}" for one in (*few, 'spiking.timing.duration="200 ms"')]
     step = [f'--set=spiking.timing.{name}="{value}"' for name, value in (("flush", "25 ms"), ("dt", "5 ms"))]
     assert main(["run", str(experiment), "--out", str(folder), *settings, *step]) == 0
-    figures = json.loads((folder / "results.json").read_text())
-    assert max(figures["agreement"]["largest_weight_mismatch"]["per_seed"]) < 1e-12
+    text = (folder / "results.json").read_text()
+    assert max(json.loads(text)["agreement"]["largest_weight_mismatch"]["per_seed"]) < 1e-12
+    assert text.count('"interval": null') == text.count('"interval"') > 20
+    assert "+-" not in capsys.readouterr().out
+    assert "±" not in (folder / "report.html").read_text()
 
 
 @pytest.mark.parametrize("left", [0, 1, 40, 0.5, 0.9, -1])
@@ -312,7 +316,8 @@ def test_a_killed_run_resumes_to_the_same_bits(experiment, finished, tmp_path):
 def test_a_run_with_two_gates_goes_through_every_step(tmp_path, capsys):
     """Spikes, export, Lava, comparison, pictures, and a program in integers."""
     (tmp_path / "model.toml").write_text(MODEL + 'gate = "separate"\n')
-    (tmp_path / "small.toml").write_text(EXPERIMENT.format(model=tmp_path / "model.toml"))
+    text = EXPERIMENT.format(model=tmp_path / "model.toml").replace('"ideal"', '"loihi2"')
+    (tmp_path / "small.toml").write_text(text)
     folder = tmp_path / "run"
     assert main(["run", str(tmp_path / "small.toml"), "--out", str(folder)]) == 0
     assert "gate agreement, gamma_retro" in capsys.readouterr().out
@@ -326,9 +331,11 @@ def test_a_run_with_two_gates_goes_through_every_step(tmp_path, capsys):
     assert "c · W_retro z" in (folder / "report.html").read_text()
     assert main(["export", str(folder), "--fit"]) == 0
     assert json.loads((folder / "fixed.json").read_text())["version"] == 2
+    assert (folder / "results.json").is_file()  # to fit leaves what the run has made
 
 
-def test_export_with_fit_leaves_a_program_in_integers_that_learns(tmp_path, capsys):
+def test_export_with_fit_leaves_a_program_in_integers_that_learns(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("neuroclapp.run.study_scales.TRIED", 150)
     (tmp_path / "model.toml").write_text(
         MODEL.replace("units = 12\n[pred", "units = 12\nbias = false\n[pred")
     )
@@ -336,7 +343,14 @@ def test_export_with_fit_leaves_a_program_in_integers_that_learns(tmp_path, caps
     text = EXPERIMENT.format(model=tmp_path / "model.toml")
     (tmp_path / "run" / "experiment.toml").write_text(text)
     assert main(["train", str(tmp_path / "run")]) == 0
+    assert main(["export", str(tmp_path / "run"), "--fit"]) == 2
+    assert "hardware 'ideal': widths.weight = None: integers need a width" in capsys.readouterr().err
+    (tmp_path / "run" / "experiment.toml").write_text(text.replace('"ideal"', '"loihi2"'))
+    assert main(["train", str(tmp_path / "run")]) == 0
     assert main(["export", str(tmp_path / "run"), "--fit"]) == 0
+    exported = (tmp_path / "run" / "plasticity.json").stat()
+    assert main(["export", str(tmp_path / "run"), "--fit"]) == 0  # what is exported stays
+    assert (tmp_path / "run" / "plasticity.json").stat() == exported
     said = capsys.readouterr().out
     assert "a.w_ff" in said
     assert "weight step" in said
@@ -350,7 +364,7 @@ def test_export_with_fit_leaves_a_program_in_integers_that_learns(tmp_path, caps
             assert 2.0 ** -(one.exponent + 1) * 256 < report["ranges"]["weight"][name]
             assert report["tried"][name].get(str(one.carry)) == max(report["tried"][name].values())
     worst = {title: min(one["cosine"].values()) for title, one in report["schemes"].items()}
-    assert worst[report["chosen"]] == max(worst.values()) > worst["into the weight"]
+    assert worst[report["chosen"]] == max(worst.values()) > min(worst.values())
     assert len(worst) == 5
     assert f"{report['chosen']} (chosen)" in said
     run = RunDirectory(tmp_path / "run")

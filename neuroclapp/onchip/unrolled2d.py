@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ..errors import InputError
-from ..files import write_npz
+from ..errors import InputError, RunError
+from ..files import read_npz, write_npz
 from ..network import Layer
 from .plan_wiring import Pooling
 
@@ -222,14 +222,13 @@ def read(folder: Path) -> SparseNetwork:
     if not path.is_file():
         raise InputError(path, None, None, "no such file")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_npz(path)
         layers = tuple(_layer(arrays, index, str(name)) for index, name in enumerate(arrays["names"]))
         steps, steps_on, neurons = (int(value) for value in arrays["clock"])
         channels, height, width = (int(value) for value in arrays["patch"])
         kind: Kind = "integer" if str(arrays["kind"]) == "integer" else "float"
         patch, quantum = (channels, height, width), float(arrays["quantum"])
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, RunError) as error:
         raise InputError(path, None, None, f"not an unrolled network: {error}") from None
     return SparseNetwork(kind, patch, steps, steps_on, neurons, quantum, layers)
 

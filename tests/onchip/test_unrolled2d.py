@@ -121,8 +121,11 @@ def test_what_does_not_fit_is_named(change, said):
 
 
 def test_a_file_that_is_no_network_is_named(tmp_path):
-    (tmp_path / FILE).write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"unrolled\.npz: not an unrolled network"):
-        read(tmp_path)
+    write(network(), tmp_path)
+    whole = (tmp_path / FILE).read_bytes()
+    for spoilt in (b"nothing", b"", whole[: len(whole) // 2], whole[:-1]):
+        (tmp_path / FILE).write_bytes(spoilt)
+        with pytest.raises(InputError, match=r"unrolled\.npz: not an unrolled network"):
+            read(tmp_path)
     with pytest.raises(InputError, match=r"layers\.d\.kind = 'dense': must be a rectified 'conv'"):
         unroll2d("n", (Layer("d", 3),), PATCH, {}, (1, 1), 4, 20, 10)

@@ -7,7 +7,7 @@ every image once, without learning.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 
 from ..analysis.measures import total_change_cosine
 from ..analysis.watching import Watch
-from ..files import write_json, write_npz, written_aside
+from ..files import read_npz, write_json, write_npz, written_aside
 from ..presentations import Presentations, generator
 from ..spiking.engine import Engine
 from ..spiking.state import LayerState, State
@@ -157,23 +157,22 @@ def _resume(path: Path, learners: Sequence[Learner], watch: Watch, engine: Engin
     """Take up where a condition stands; return the presentations that are done."""
     if not path.is_file():
         return 0
-    with np.load(path, allow_pickle=False) as kept:
-        watch.restore(
-            {name.removeprefix("watch/"): kept[name] for name in kept.files if name.startswith("watch/")}
-        )
-        for number, each in enumerate(learners):
-            each.weights = Weights({name: kept[f"{number}/weights/{name}"] for name in each.weights})
-            layers = [
-                LayerState(
-                    **{each.name: kept[f"{number}/state/{n}/{each.name}"] for each in fields(LayerState)}
-                )
-                for n in range(len(each.worlds.network.layers))
-            ]
-            each.state = State(kept[f"{number}/state/input"], layers)
-        if isinstance(engine, ChipSimulator):
-            names = [name for name in kept.files if name.startswith("chip/")]
-            engine.restore({name.removeprefix("chip/"): kept[name] for name in names})
-        return int(kept["done"])
+    kept = read_npz(path)
+    watch.restore(_under("watch/", kept))
+    for number, each in enumerate(learners):
+        each.weights = Weights({name: kept[f"{number}/weights/{name}"] for name in each.weights})
+        layers = [
+            LayerState(**{each.name: kept[f"{number}/state/{n}/{each.name}"] for each in fields(LayerState)})
+            for n in range(len(each.worlds.network.layers))
+        ]
+        each.state = State(kept[f"{number}/state/input"], layers)
+    if isinstance(engine, ChipSimulator):
+        engine.restore(_under("chip/", kept))
+    return int(kept["done"])
+
+
+def _under(start: str, kept: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(start): array for name, array in kept.items() if name.startswith(start)}
 
 
 def _of_state(state: State) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from run.checks import results_of
 from run.test_study import MODEL, STUDY
 
 from neuroclapp.cli import main
+from neuroclapp.errors import RunError
 from neuroclapp.onchip.chip import load_chip
 from neuroclapp.onchip.fixed.fit import Ranges, fitted
 from neuroclapp.onchip.fixed.scaling import fixed_program
@@ -165,3 +166,22 @@ def test_symmetric_feedback_learns_in_integers(tmp_path, capsys):
     )
     held = {one.target for one in program.layers[0].connections}
     assert "w_retro" in held
+
+
+def test_what_was_kept_and_is_broken_is_named(finished, tmp_path):
+    run = StudyRun(shutil.copytree(finished, tmp_path / "run"))
+    condition = run.study.condition("integers")
+    for path in run.of(condition, "").glob("seed*"):
+        path.unlink()
+    names = []
+
+    def note(done):
+        names.extend(run.of(condition, "").glob("going-*"))
+        if names:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learn(run.folder, "integers", (3, 4), note)
+    names[0].write_bytes(names[0].read_bytes()[:1000])
+    with pytest.raises(RunError, match=rf"{names[0].name}: not a whole \.npz file"):
+        learn(run.folder, "integers", (3, 4), lambda done: None)

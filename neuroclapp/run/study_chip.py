@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..onchip.chip import load_chip
 from ..onchip.fixed.machine import LayerNow, Machine, Seen
-from ..onchip.fixed.scaling import Scales, fixed_program
+from ..onchip.fixed.scales import Scales
+from ..onchip.fixed.scaling import fixed_program
 from ..presentations import Presentations
 from ..spiking.drawn import NOTHING, Drawn
 from ..spiking.engine import Simulation

@@ -9,7 +9,7 @@ from typing import Any
 from ..analysis.watching import Watch
 from ..files import read_json, write_json
 from ..onchip.fixed.fit import Ranges, fitted, ranges
-from ..onchip.fixed.scaling import Scales, with_carries
+from ..onchip.fixed.scales import Scales, with_carries
 from ..onchip.fixed.schemes import Scheme
 from ..presentations import Presentations, generator
 from ..rate.online import train_online

@@ -20,7 +20,8 @@ from ..onchip.chip import load_chip
 from ..onchip.fixed.machine import Machine, Seen
 from ..onchip.fixed.presented import folded, replayed
 from ..onchip.fixed.program import FixedFold
-from ..onchip.fixed.scaling import MatrixScale, Scales, fixed_program
+from ..onchip.fixed.scales import MatrixScale, Scales
+from ..onchip.fixed.scaling import fixed_program
 from ..onchip.fixed.schemes import neutral
 from ..plasticity import APICAL, SLOPE_SAMPLE, third_factor
 from ..presentations import Presentations

@@ -10,7 +10,8 @@ from neuroclapp.errors import InputError
 from neuroclapp.network import Layer, Network, Prediction
 from neuroclapp.onchip.chip import load_chip
 from neuroclapp.onchip.fixed.machine import Machine
-from neuroclapp.onchip.fixed.scaling import MatrixScale, Scales, fixed_program
+from neuroclapp.onchip.fixed.scales import MatrixScale, Scales
+from neuroclapp.onchip.fixed.scaling import fixed_program
 from neuroclapp.onchip.fixed.schemes import Scheme
 from neuroclapp.onchip.interpreter import Words
 from neuroclapp.presentations import Presentations

@@ -26,7 +26,7 @@ from ...spiking.populations import LayerPopulations, Populations
 from ...weights import Weights
 from ..interpreter import LAVA_WORDS, Words
 from ..products import rules as rate_rules
-from .scaling import MatrixScale, Scales
+from .scales import MatrixScale, Scales
 from .schemes import Scheme, exponents, per_product
 
 Array = NDArray[np.float64]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from .. import export
 from ..chip import Chip
 from ..clock import Clock
 from ..integer import INPUT_THRESHOLD
-from ..interpreter import LAVA_WORDS, Words
+from ..interpreter import Words
 from ..products import rules as rate_rules
 from .program import (
     FRACTION,
@@ -30,6 +29,7 @@ from .program import (
     FixedUnits,
     Integers,
 )
+from .scales import Scales
 from .schemes import Scheme, low_rule, per_product, rules, stride
 
 Array = NDArray[np.float64]
@@ -40,56 +40,6 @@ MULTIPLIER_BITS = 8
 _HEARD: dict[Gate, Target] = {"gamma": "w_pred", "gamma_retro": "w_retro"}
 #: Bits of what a modulator unit hears, with sign (a membrane's), and the largest score that they must hold.
 EVIDENCE_BITS, LARGEST_SCORE = 24, 16.0
-
-
-@dataclass(frozen=True)
-class MatrixScale:
-    """The scale of one matrix.
-
-    The weight's step is 2^-exponent, the tag's 1 / carry of it; ``product`` is the exponent in its rule. A
-    bias has the rule of ``w_ff``; its step is about 2^-exponent, see `always_on`.
-    """
-
-    exponent: int
-    carry: int = 1
-    product: int = 0
-
-
-@dataclass(frozen=True)
-class Scales:
-    """All scales of a network: of each matrix ("layer1.w_ff"), and the shift of each population's replay."""
-
-    matrices: Mapping[str, MatrixScale]
-    replay: Mapping[str, int]
-    scheme: Scheme = field(default_factory=Scheme)
-    words: Words = LAVA_WORDS
-
-    def finest(self, matrix: str) -> int:
-        """Return the exponent of the finest steps of a matrix's synapses, those in which neurons hear it."""
-        one = self.matrices[matrix]
-        return one.exponent + (
-            (self.scheme.synapses * (one.carry if self.scheme.low else 1)).bit_length() - 1
-        )
-
-
-def with_carries(scales: Scales, carries: Mapping[str, int], populations: Populations) -> Scales:
-    """Return scales with these carries, by matrix; those that are not named stay.
-
-    The carry of a bias is at least what lets it learn at the rate of ``w_ff``: see `always_on`.
-    """
-    matrices = {
-        name: replace(one, carry=carries.get(name, one.carry)) for name, one in scales.matrices.items()
-    }
-    below = populations.input
-    for layer in populations.layers:
-        name = f"{layer.name}.bias"
-        if name in matrices and matrices[name].carry > 1:
-            activity = populations.timing.steps_on * below.quantum**2 * 2.0 ** scales.replay[below.name]
-            least = matrices[f"{layer.name}.w_ff"].carry * activity
-            carry = max(matrices[name].carry, 2 ** int(np.ceil(np.log2(least))))
-            matrices[name] = replace(matrices[name], carry=carry)
-        below = layer.soma
-    return replace(scales, matrices=matrices)
 
 
 def fixed_program(populations: Populations, weights: Weights, chip: Chip, scales: Scales) -> FixedProgram:

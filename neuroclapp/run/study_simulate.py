@@ -83,7 +83,8 @@ def learn(folder: Path, name: str, seeds: Sequence[int], report: Report) -> None
     done = len(seeds) * length
     for number, each in enumerate(learners):
         done = _finish(run, condition, each, watch.summary(number), engine, done, report)
-    going.unlink(missing_ok=True)
+    for kept in going.parent.glob("going-*.npz"):  # and what was kept when more seeds were waiting
+        kept.unlink(missing_ok=True)
 
 
 def _finish(

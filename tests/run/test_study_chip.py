@@ -88,7 +88,9 @@ def test_a_condition_in_integers_goes_on_from_what_it_kept_to_the_same_bits(fini
         learn(run.folder, "integers", (3, 4), lambda done: None)
     assert 0 < stretches[0] < length
     assert list(run.of(condition, "").glob("going-*"))
+    run.of(condition, "going-3-4-5.npz").write_bytes(b"of a run that was killed between two seeds' ends")
     learn(run.folder, "integers", (3, 4), lambda done: None)
+    assert not list(run.of(condition, "").glob("going-*"))
     assert sum(stretches) - stretches[1] == length  # the first stretch was not done again
     for seed in (3, 4):
         name = f"seed{seed}.safetensors"

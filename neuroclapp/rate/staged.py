@@ -89,8 +89,10 @@ class StagedLearner(Learner):
         dist.barrier()
 
     def load(self, path: Path) -> None:
-        """Go back to where a checkpoint was written, by however many processes."""
+        """Go back to where a checkpoint was written, by however many processes; its cost counts once."""
         super().load(path)
+        if self.rank:
+            self.history.cpu = self.history.wall = self.history.waited = 0.0
         own = slice(self.modules.start, self.modules.stop)
         for key in ROWS:
             rows = getattr(self.history, key)
@@ -98,7 +100,10 @@ class StagedLearner(Learner):
 
 
 def join(parts: list[Path], path: Path) -> None:
-    """Write the checkpoint whose modules stand in ``parts``, lowest first, whole or not at all."""
+    """Write the checkpoint whose modules stand in ``parts``, lowest first, whole or not at all.
+
+    CPU times are added up; the time that has passed, and that was waited for data, is the first process's.
+    """
     joined: dict[str, Tensor] = {}
     history: dict[str, list[Tensor]] = {}
     updates = ""
@@ -111,6 +116,9 @@ def join(parts: list[Path], path: Path) -> None:
                 else:
                     joined[name] = file.get_tensor(name)
     for name, each in history.items():
-        joined[name] = torch.stack(each).sum(0) if name == "history/cost" else torch.cat(each, -1)
+        if name == "history/cost":
+            joined[name] = torch.stack([torch.stack(each)[:, 0].sum(), *each[0][1:]])
+        else:
+            joined[name] = torch.cat(each, -1)
     with written_aside(path) as aside:
         save_file(joined, aside, metadata={"updates": updates})

@@ -10,7 +10,7 @@ from neuroclapp.errors import InputError
 from neuroclapp.network import Layer, Network, Prediction
 from neuroclapp.onchip.chip import load_chip
 from neuroclapp.onchip.fixed.machine import Machine
-from neuroclapp.onchip.fixed.scales import MatrixScale, Scales
+from neuroclapp.onchip.fixed.scales import MatrixScale, Scales, with_carries
 from neuroclapp.onchip.fixed.scaling import fixed_program
 from neuroclapp.onchip.fixed.schemes import Scheme
 from neuroclapp.onchip.interpreter import Words
@@ -208,6 +208,18 @@ def test_a_bias_that_cannot_learn_as_fast_as_w_is_refused():
     chosen.matrices["a.bias"] = MatrixScale(8, 1)
     with pytest.raises(InputError, match=r"a\.bias, x1 = 0\.\d+: .* larger carry for the bias"):
         fixed_program(mapped, weights, load_chip("loihi2"), chosen)
+
+
+def test_a_bias_is_given_the_tag_that_it_needs_as_far_as_a_tag_goes():
+    _, mapped = small(bias=True)
+    chosen = scales(carry=128)
+    chosen.replay["input"] = (
+        12  # x1 is of 2^12 / 512 = 8; one spike a step, 16 / 512: 128 * 8 / 32 = 32 at least
+    )
+    chosen.matrices["a.bias"] = MatrixScale(8, 2)
+    assert with_carries(chosen, {}, mapped).matrices["a.bias"].carry == 32
+    chosen.replay["input"] = 16
+    assert with_carries(chosen, {}, mapped).matrices["a.bias"].carry == 128  # half of a tag's 256
 
 
 SIDE_BY_SIDE = {

@@ -6,11 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from run.test_systems import EXPERIMENT, MODEL, stripes
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
-from neuroclapp.rate.staged import shares
-from neuroclapp.rate.training import train
+from neuroclapp.network import Layer, Network
+from neuroclapp.objective import Contrast, System
+from neuroclapp.rate.modular import initial
+from neuroclapp.rate.patchnet import PatchNetwork
+from neuroclapp.rate.staged import StagedLearner, join, shares
+from neuroclapp.rate.training import Learner, train
+from neuroclapp.recipe import Recipe
 from neuroclapp.resolve import load_systems
 from neuroclapp.run.systems import SystemsRun
 
@@ -101,6 +108,27 @@ def test_processes_that_share_batches_find_nearly_the_weights_of_one(folder, alo
         ours = {key: array for key, array in without_cost(found[name]).items() if "history" not in key}
         theirs = {key: array for key, array in without_cost(expected).items() if "history" not in key}
         assert largest_difference(ours, theirs) < 1e-4, name
+
+
+def test_what_training_cost_counts_once_whoever_goes_on(tmp_path):
+    """CPU times of processes add up, their clocks do not; what a checkpoint cost is the first one's."""
+    parts = [tmp_path / "0", tmp_path / "1"]
+    for part, cost in zip(parts, ([3.0, 10.0, 0.5], [4.0, 9.0, 8.0]), strict=True):
+        arrays = {"history/cost": torch.tensor(cost), "history/loss": torch.zeros(2, 1)}
+        save_file(arrays, part, metadata={"updates": "2"})
+    join(parts, tmp_path / "whole")
+    assert load_file(tmp_path / "whole")["history/cost"].tolist() == [7.0, 10.0, 0.5]
+    network = Network("two", (1, 6, 6), tuple(Layer(name, 4, "conv") for name in "ab"))
+    system = System("", contrast=Contrast(steps=1))
+    whole = Learner(PatchNetwork(network, system, initial(network, system, 10, 0)), Recipe(updates=2))
+    whole.history.cpu, whole.history.wall, whole.history.waited = 7.0, 10.0, 0.5
+    whole.save(tmp_path / "kept")
+    costs = []
+    for rank in range(2):
+        one = StagedLearner(whole, rank, 2, (2, 3, 3), 2)
+        one.load(tmp_path / "kept")
+        costs.append((one.history.cpu, one.history.wall, one.history.waited))
+    assert costs == [(7.0, 10.0, 0.5), (0.0, 0.0, 0.0)]
 
 
 def test_modules_are_shared_in_equal_numbers():

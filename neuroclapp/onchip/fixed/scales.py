@@ -56,7 +56,8 @@ def with_carries(scales: Scales, carries: Mapping[str, int], populations: Popula
         if name in matrices and matrices[name].carry > 1:
             activity = populations.timing.steps_on * below.quantum**2 * 2.0 ** scales.replay[below.name]
             least = matrices[f"{layer.name}.w_ff"].carry * activity
-            carry = max(matrices[name].carry, 2 ** int(np.ceil(np.log2(least))))
+            most = 2 ** (scales.words.tag - 1)  # beyond it a tag could not hold half a step of the weight
+            carry = max(matrices[name].carry, min(2 ** int(np.ceil(np.log2(least))), most))
             matrices[name] = replace(matrices[name], carry=carry)
         below = layer.soma
     return replace(scales, matrices=matrices)

@@ -12,7 +12,7 @@ PYTHONS := 3.10 3.11 3.12 3.13
 # Where lava-nc's metadata ends: a small environment, without torch, in which those tests of Lava run that need none.
 PYTHON310 ?= $(shell $(PYTHON) tests/agreement/interpreters.py 3.10)
 VENV310 := .venv-310
-LAVA_SIDE := brian2 hypothesis nir numpy pint pydantic pytest pytest-timeout safetensors scipy threadpoolctl tomli tqdm
+LAVA_SIDE := brian2 hypothesis nir numba numpy pint pydantic pytest pytest-timeout safetensors scipy threadpoolctl tomli tqdm
 LAVA_TESTS = $(filter-out %_unrolled.py,$(wildcard tests/agreement/test_lava_*.py))
 RESOLVER := .venv-uv
 EXCHANGE := .venv-exchange

@@ -9,16 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg.blas import dgemm
 
 Library = Literal["numpy", "torch"]
 
 #: Share of packets that are not 0 below which a product goes from event to event.
-SPARSE = 0.1
-#: Weights of a matrix from which on its change is one product of BLAS, which reads and writes it once.
-LARGE = 2**15
+SPARSE = 0.2
 #: Numbers that a processor's cache holds while several operations go over them.
 CACHED = 2**16
 
@@ -38,11 +34,6 @@ class Arrays:
         """Return a copy of numpy's ``values`` here."""
         copy: NDArray = np.array(values, dtype=kind, order="C")
         return copy if self.is_numpy else self.library.from_numpy(copy).to(self.device)
-
-    def shared(self, weights: NDArray) -> Any:
-        """Return a copy of weights (post, pre) that is read by presynaptic unit."""
-        kept = self.array(weights.T)
-        return kept.T if self.is_numpy else kept.permute(*reversed(range(kept.ndim)))
 
     def numpy(self, array: Any) -> NDArray[np.float64]:
         """Return an array as numpy's."""
@@ -106,27 +97,53 @@ class Arrays:
         return x @ w.swapaxes(1, 2)
 
     def heard(self, w: Any, packets: Any) -> Any:
-        """Return ``W packets`` (batch, steps, post); with `shared` weights numpy skips silence."""
-        if self.is_numpy and w.ndim == 2:
-            flat = packets.reshape(-1, packets.shape[-1])
-            if np.count_nonzero(flat) < SPARSE * flat.size:
-                return (scipy.sparse.csr_array(flat) @ w.T).reshape(*packets.shape[:-1], -1)
-        return self.product(w, packets)
+        """Return ``W packets`` (batch, steps, post); numpy skips silence where most packets are 0."""
+        if not self.is_numpy:
+            return self.product(w, packets)
+        from . import kernels
 
-    def add_products(
-        self, weights: Any, chosen: NDArray[np.int64], posts: list[Any], pres: list[Any]
-    ) -> bool:
-        """Add ``sum of post pre^T`` to each chosen matrix of weights (batch, post, pre) itself, if large.
+        arriving = np.empty((*packets.shape[:-1], w.shape[-2]))
+        # Each simulation for itself, so that none depends on those beside it.
+        parts = [(w, packets, arriving)] if w.ndim == 2 else zip(w, packets, arriving, strict=True)
+        for weights, sent, brought in parts:
+            rows, brought = sent.reshape(-1, sent.shape[-1]), brought.reshape(-1, len(weights))
+            first, source, size, few = kernels.events(rows, int(SPARSE * rows.size))
+            if few:
+                kernels.propagate(weights, first, source, size, brought)
+            else:
+                np.matmul(rows, weights.T, out=brought)
+        return arriving
 
-        Returns whether it was done. ``posts`` (chosen, post) and ``pres`` (chosen, pre) of each product.
+    def change(
+        self,
+        weights: Any,
+        chosen: NDArray[np.int64],
+        posts: list[Any],
+        pres: list[Any],
+        grid: float | None,
+        bound: NDArray[np.float64],
+    ) -> None:
+        """Add ``sum of post pre^T`` to each chosen matrix of weights (batch, post, pre) itself.
+
+        ``posts`` (chosen, post) and ``pres`` (chosen, pre) of each product; none of these for biases (batch,
+        post). Weights are then rounded to ``grid``, and clipped to ``bound`` (chosen,).
         """
-        if not self.is_numpy or weights[0].size < LARGE or not weights.flags.c_contiguous:
-            return False
-        for number, each in enumerate(chosen):
-            post = np.stack([one[number] for one in posts], axis=1)
-            pre = np.stack([one[number] for one in pres], axis=1)
-            dgemm(1.0, pre, post, beta=1.0, c=weights[each].T, trans_b=True, overwrite_c=True)
-        return True
+        if self.is_numpy and 1 <= len(pres) <= 2:
+            from . import kernels
+
+            kernels.change(weights, chosen, np.stack(posts), np.stack(pres), grid or 0.0, bound)
+            return
+        which: Any = slice(None) if len(chosen) == len(weights) else self.array(chosen, np.int64)
+        most = self.array(bound) if np.isfinite(bound).any() else None
+        for rows in self.blocks(weights.shape):
+            part = weights[which, rows]
+            for number, post in enumerate(posts):
+                part += post[:, rows, None] * pres[number][:, None] if pres else post[:, rows]
+            self.round_in_place(part, grid)
+            if most is not None:
+                limit = most.reshape(-1, *(1,) * (part.ndim - 1))
+                part = part.clip(-limit, limit)
+            weights[which, rows] = part
 
     def blocks(self, shape: tuple[int, ...]) -> list[slice]:
         """Return the parts of the second axis to work on one after the other, small enough for the cache."""

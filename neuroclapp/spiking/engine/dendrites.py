@@ -10,14 +10,15 @@ from ..variants import Decaying
 from .arrays import Arrays
 
 
-def collected(xp: Arrays, populations: Populations, w: Any, packets: Any, quantum: float) -> Any:
+def collected(xp: Arrays, populations: Populations, w: Any, packets: Any, count: Any, quantum: float) -> Any:
     """Return ``W z`` as a dendrite has it at a presentation's end (batch, units).
 
-    ``packets`` (batch, steps, pre), spikes worth ``quantum``. A plateau holds all; else it decays on the way.
+    ``packets`` (batch, steps, pre), ``count`` of their spikes (batch, pre), worth ``quantum`` each. A plateau
+    holds all; else it decays on the way.
     """
     remain = _remain(populations)
     if remain is None:
-        return xp.product(w, packets.sum(1) * quantum)
+        return xp.product(w, count * quantum)
     arriving = xp.heard(w, packets) * quantum
     charge = xp.full((len(packets), arriving.shape[-1]), 0.0)
     for step in range(packets.shape[1]):
@@ -25,14 +26,16 @@ def collected(xp: Arrays, populations: Populations, w: Any, packets: Any, quantu
     return charge
 
 
-def met(xp: Arrays, populations: Populations, held: Any, packets: Any, quantum: float) -> tuple[Any, Any]:
+def met(
+    xp: Arrays, populations: Populations, held: Any, packets: Any, count: Any, quantum: float
+) -> tuple[Any, Any]:
     """Return coincidences, the sum over steps of ``held * z`` (batch, units), and what is held at the end.
 
-    ``held`` (batch, units) at the presentation's start, ``packets`` (batch, steps, units).
+    ``held`` (batch, units) at the presentation's start, ``packets`` (batch, steps, units), ``count`` of them.
     """
     remain = _remain(populations)
     if remain is None:
-        return held * (packets.sum(1) * quantum), held
+        return held * (count * quantum), held
     coincidences = held * 0.0
     for step in range(packets.shape[1]):
         held = xp.rounded(held * remain, populations.grid)

@@ -49,18 +49,23 @@ def late(gamma: Array, pending: Sequence[list[float]], controls: Sequence[Contro
     return acting
 
 
-def retro(xp: Arrays, populations: Populations, index: int, w: Mapping[str, Any], packets: Any) -> Any:
+def retro(
+    xp: Arrays, populations: Populations, index: int, w: Mapping[str, Any], packets: Any, count: Any
+) -> Any:
     """Return what the retro dendrite has at the end (batch, units): W_retro z, W_pred^T z, 0 if blocked."""
     layer, feedback = populations.layers[index], populations.rules_of(index).prediction.feedback
     if feedback == "blocked":
         return xp.full((len(packets), layer.soma.units), 0.0)
     matrix = w[f"{layer.name}.w_retro"] if feedback == "split" else w[f"{layer.name}.w_pred"].swapaxes(-1, -2)
-    return xp.rounded(collected(xp, populations, matrix, packets, layer.soma.quantum), populations.grid)
+    charge = collected(xp, populations, matrix, packets, count, layer.soma.quantum)
+    return xp.rounded(charge, populations.grid)
 
 
-def heard_retro(xp: Arrays, populations: Populations, index: int, w: Mapping[str, Any], packets: Any) -> Any:
+def heard_retro(
+    xp: Arrays, populations: Populations, index: int, w: Mapping[str, Any], packets: Any, count: Any
+) -> Any:
     """Return what the retro dendrite has when the modulators are about to fire, after the last packets."""
-    return retro(xp, populations, index, w, packets[:, : populations.timing.release])
+    return retro(xp, populations, index, w, packets[:, : populations.timing.release], count)
 
 
 def factors(now: Activity, context: Activity, c: Any, held: Any, retro: Any) -> dict[Factor, Any]:
@@ -96,7 +101,6 @@ def learn(
     layer, is_open = populations.layers[index], np.flatnonzero(np.any(list(gammas.values()), axis=0))
     chosen: Any = slice(None) if len(is_open) == len(bound) else xp.array(is_open, np.int64)
     here = {factor: value[chosen] for factor, value in present.items()}
-    most = xp.array(bound[is_open]) if np.isfinite(bound).any() else None
     for rule in populations.rules_of(index).rules:
         weights = w.get(f"{layer.name}.{rule.target}")
         if weights is None:
@@ -104,18 +108,7 @@ def learn(
         eta = layer.eta if rule.target in ("w_ff", "bias") else layer.eta_pred
         scales = {gate: xp.array(eta * gamma[is_open]) for gate, gamma in gammas.items()}
         posts, pres = _traces(rule, here, scales)
-        added = bool(pres) and xp.add_products(weights, is_open, posts, pres)
-        if added and populations.grid is None and most is None:
-            continue
-        for rows in xp.blocks(weights.shape):
-            part = weights[chosen, rows]
-            for number, post in enumerate([] if added else posts):
-                part += post[:, rows, None] * pres[number][:, None] if pres else post[:, rows]
-            xp.round_in_place(part, populations.grid)
-            if most is not None:
-                limit = most.reshape(-1, *(1,) * (part.ndim - 1))
-                part = part.clip(-limit, limit)
-            weights[chosen, rows] = part
+        xp.change(weights, is_open, posts, pres, populations.grid, bound[is_open])
 
 
 def _traces(

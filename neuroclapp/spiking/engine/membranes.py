@@ -1,9 +1,10 @@
 """The engine's neurons: packets of a population from the charge that arrives in each time step.
 
-Written from the equations in `neuroclapp.spiking.populations` and `neuroclapp.spiking.variants`. Without leak
-and noise a packet unit has fired the running maximum of its charge, rounded down, so that all time steps are
-found at once, unless a packet would be larger than its neurons can send; all else goes step by step. So do
-arrays that no cache holds, which are passed over once for each of the operations that find all at once.
+Written from the equations in `neuroclapp.spiking.populations` and `neuroclapp.spiking.variants`. In numpy,
+packet units without leak and noise are one compiled loop. In torch they have fired the running maximum of
+their charge, rounded down, so that all time steps are found at once, unless a packet would be larger than its
+neurons can send. All else goes step by step, and so do torch's arrays that no cache holds, which would be
+passed over once for each of the operations that find all at once.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _FEW = 2**18
 def input_packets(xp: Arrays, populations: Populations, charge: Any) -> Any:
     """Return packets (batch, steps, inputs) of a regular code; ``charge`` (batch, inputs) is of one step."""
     timing, source = populations.timing, populations.input
+    if xp.is_numpy:
+        return _integrated(populations, source, np.empty((len(charge), 0, source.units)), charge)[0]
     if len(charge) * timing.steps * source.units <= _FEW:
         on = xp.array(np.clip(np.arange(1, timing.release + 1), 0, timing.steps_on))
         fired = xp.floor(0.5 + charge[:, None] * on[:, None])
@@ -51,8 +54,10 @@ def soma_packets(
     far thresholds lie above 1. With neurons one by one, membranes have a third axis.
     """
     timing, (batch, steps, units) = populations.timing, drive.shape
-    few = batch * steps * units <= _FEW
-    if few and populations.unit == "packet" and isinstance(populations.neuron, IntegrateAndFire):
+    plain = populations.unit == "packet" and isinstance(populations.neuron, IntegrateAndFire)
+    if plain and xp.is_numpy:
+        return _integrated(populations, soma, drive, np.zeros(units) if bias is None else bias)
+    if plain and batch * steps * units <= _FEW:
         packets, v = _at_once(xp, populations, drive, bias)
         if float(packets.max()) <= soma.neurons:
             return packets, v
@@ -78,6 +83,16 @@ def soma_packets(
             v = reset(v, n)
             packets[:, step] = n.sum(-1) if one_by_one else n
     return packets, v.sum(-1) - 0.5 * (soma.neurons - 1) if one_by_one else v
+
+
+def _integrated(populations: Populations, unit: Population, drive: Any, constant: Any) -> tuple[Any, Any]:
+    """Return packets and final membranes in numpy; ``constant`` (..., units) comes while there is input."""
+    from . import kernels
+
+    timing, constant = populations.timing, constant.reshape(-1, unit.units)
+    packets, v = np.empty((len(drive), timing.steps, unit.units)), np.full((len(drive), unit.units), 0.5)
+    kernels.integrate(drive, constant, timing.steps_on, timing.release, float(unit.neurons), packets, v)
+    return packets, v
 
 
 def _at_once(xp: Arrays, populations: Populations, drive: Any, bias: Any | None) -> tuple[Any, Any]:

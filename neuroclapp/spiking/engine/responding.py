@@ -38,6 +38,7 @@ def respond(
     """
     timing, below, packets = populations.timing, populations.input, batch.packets
     sent: list[Any] = []
+    counts: list[Any] = []
     membranes: list[Any] = []
     for n, layer in enumerate(populations.layers):
         soma = layer.soma
@@ -53,14 +54,16 @@ def respond(
             n + 1, packets, batch.lots[n] if batch.lots else None, batch.late[n] if batch.late else None
         )
         sent.append(packets)
+        counts.append(packets.sum(1))
         membranes.append(v)
         below = soma
-    found, x = [], batch.packets.sum(1) * populations.input.quantum
+    found, x = [], batch.count * populations.input.quantum
     for n, layer in enumerate(populations.layers):
         context = populations.context_of(n)
         quantum = populations.layers[context].soma.quantum
-        next_held = collected(xp, populations, w[f"{layer.name}.w_pred"], sent[context], quantum)
-        found.append((sent[n], _activity(xp, layer, x, sent[n].sum(1), membranes[n], next_held)))
+        w_pred = w[f"{layer.name}.w_pred"]
+        next_held = collected(xp, populations, w_pred, sent[context], counts[context], quantum)
+        found.append((sent[n], _activity(xp, layer, x, counts[n], membranes[n], next_held)))
         x = found[-1][1].z
     return found
 

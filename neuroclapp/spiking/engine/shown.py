@@ -37,7 +37,9 @@ class Simulation:
 
 @dataclass(frozen=True)
 class Shown:
-    """A batch: ``packets`` (batch, steps, inputs) that arrive, ``sign`` and ``always_open`` (batch,).
+    """A batch: ``packets`` (batch, steps, inputs) that arrive, ``count`` of them (batch, inputs).
+
+    ``sign`` and ``always_open`` are (batch,).
 
     By layer: ``thresholds`` (batch, steps, neurons), ``lots`` and ``late`` of axons (batch, steps, units),
     and ``noise`` of modulators (batch, modulator units), each empty where there is none; ``listens``, the
@@ -45,6 +47,7 @@ class Shown:
     """
 
     packets: Any
+    count: Any
     thresholds: list[Any]
     lots: list[Any]
     late: list[Any]
@@ -69,8 +72,10 @@ def shown(
 
     lots, late = each("lots", np.int64), each("late", np.int64)
     packets = _packets(xp, populations, streams, drawn)
+    packets = axons(0, packets, lots[0] if lots else None, late[0] if late else None)
     return Shown(
-        packets=axons(0, packets, lots[0] if lots else None, late[0] if late else None),
+        packets=packets,
+        count=packets.sum(1),
         thresholds=each("thresholds"),
         lots=lots[1:],
         late=late[1:],

@@ -21,7 +21,6 @@ from ...plasticity import GATES, Control, Gate
 from ...presentations import Presentations
 from ...weights import Weights
 from ..drawn import NOTHING, Drawn, check
-from ..grid import rounded
 from ..populations import LayerPopulations, Populations
 from ..state import LayerRecord, LayerState, Record, State, Stretch, rest
 from .arrays import Arrays, Library, arrays
@@ -98,13 +97,15 @@ class Engine:
         for n in range(lengths[0]):
             batch = shown(xp, populations, self.axons, simulations, slice(n, n + 1))
             found = respond(xp, populations, self.axons, w, batch)
-            left = [xp.numpy(batch.packets.sum(1))]
+            left = [xp.numpy(batch.count)]
             for index in range(len(populations.layers)):
                 (packets, now), context = found[index], before[index]
-                held, gammas, totals = self._release(index, packets, context.next_held, context.z, w, batch)
+                held, gammas, totals = self._release(
+                    index, found[index], context.next_held, context.z, w, batch
+                )
                 gammas = {gate: late(each, pending[index][gate], controls) for gate, each in gammas.items()}
                 if any(gamma.any() for gamma in gammas.values()):
-                    r = batch.dendrites.arranged(index, retro(xp, populations, index, w, packets))
+                    r = batch.dendrites.arranged(index, retro(xp, populations, index, w, packets, now.count))
                     c = before[populations.context_of(index)].z  # the top layer is the last to change
                     present = factors(now, context, c, held, batch.dendrites.fixate(r))
                     learn(xp, populations, index, w, present, gammas, bound)
@@ -127,7 +128,7 @@ class Engine:
         """Run the presentations of one stream side by side, ``at_once`` of them."""
         check(self.populations, one.stream, one.drawn)
         xp, populations = self.xp, self.populations
-        w = {name: xp.shared(rounded(array, populations.grid)) for name, array in one.weights.items()}
+        w = {name: self._on_grid(array) for name, array in one.weights.items()}
         state = one.state or rest(populations)
         before, kept = remembered(xp, populations, [state]), _Kept()
         pending = [_pending([state], index, layer) for index, layer in enumerate(populations.layers)]
@@ -137,20 +138,20 @@ class Engine:
             return batch, respond(xp, populations, self.axons, w, batch)
 
         for batch, found in self._in_turn(responses, range(0, len(one.stream), self.at_once)):
-            left = [xp.numpy(batch.packets.sum(1))]
-            for index, (packets, now) in enumerate(found):
+            left = [xp.numpy(batch.count)]
+            for index, (_, now) in enumerate(found):
                 held, c = (
                     xp.joined([getattr(before[index], name)[-1:], getattr(now, name)[:-1]], 0)
                     for name in ("next_held", "z")
                 )
-                _, gammas, totals = self._release(index, packets, held, c, w, batch)
+                _, gammas, totals = self._release(index, found[index], held, c, w, batch)
                 for gate, gamma in gammas.items():
                     queue = pending[index][gate]
                     gammas[gate] = np.array([late(each, queue, [one.control])[0] for each in gamma[:, None]])
                 left += [xp.numpy(now.count), xp.numpy(now.v), *_of_gates(gammas, totals)]
                 before[index] = now
             kept.add(left)
-        weights = Weights({name: rounded(array, populations.grid) for name, array in one.weights.items()})
+        weights = Weights({name: xp.numpy(array) for name, array in w.items()})
         still = [_still(queues, 0) for queues in pending]
         return Stretch(kept.record(), weights, self._state(kept, before, -1, still))
 
@@ -164,28 +165,38 @@ class Engine:
                 yield from pool.map(work, starts[first : first + self.threads])
 
     def _release(
-        self, index: int, packets: Any, next_held: Any, c: Any, w: Mapping[str, Any], batch: Shown
+        self,
+        index: int,
+        sent: tuple[Any, Activity],
+        next_held: Any,
+        c: Any,
+        w: Mapping[str, Any],
+        batch: Shown,
     ) -> tuple[Any, dict[Gate, Array], dict[Gate, Array]]:
         """Return what dendrites hold at the release (batch, units), and by gate gamma and modulators' spikes.
 
-        ``c`` (batch, units) is the layer's own activity in the presentation before.
+        ``sent`` is what `respond` found, ``c`` (batch, units) the layer's own activity in the presentation
+        before.
         """
         xp, layer, dendrites = self.xp, self.populations.layers[index], batch.dendrites
+        packets, count = sent[0], sent[1].count
         held = dendrites.arranged(index, xp.rounded(next_held, self.populations.grid))
-        coincidences, held = met(xp, self.populations, held, packets, layer.soma.quantum)
+        coincidences, held = met(xp, self.populations, held, packets, count, layer.soma.quantum)
         if dendrites.fixed is not None:
-            held, z = dendrites.fixate(held), packets.sum(1) * layer.soma.quantum
+            held, z = dendrites.fixate(held), count * layer.soma.quantum
             coincidences = coincidences * (1 - dendrites.fixed) + held * z * dendrites.fixed
         heard = {"gamma": coincidences}
         if "gamma_retro" in layer.gates:
-            r = dendrites.arranged(index, heard_retro(xp, self.populations, index, w, packets))
+            r = dendrites.arranged(index, heard_retro(xp, self.populations, index, w, packets, count))
             heard["gamma_retro"] = dendrites.fixate(r) * c
         both = {gate: released(xp, layer, index, heard[gate], batch, gate) for gate in layer.gates}
         gammas, totals = ({gate: each[part] for gate, each in both.items()} for part in (0, 1))
         return held, gammas, totals
 
     def _on_grid(self, weights: Array) -> Any:
-        return self.xp.array(rounded(weights, self.populations.grid))
+        found = self.xp.array(weights)
+        self.xp.round_in_place(found, self.populations.grid)
+        return found
 
     def _state(self, kept: _Kept, last: Sequence[Activity], number: int, pending: Sequence[Array]) -> State:
         """Return the state of a simulation at the end: ``number`` in the batch."""

@@ -7,7 +7,8 @@ optimiser's moments and a number; nothing else has a state.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -122,7 +123,8 @@ class Learner:
 
     def apply(self, learned: Learned) -> None:
         """Change a module's weights by its gradients, and let these go."""
-        self.optimisers[learned.module].step()
+        with _in_order_of_memory(self.network.of(learned.module).values()):
+            self.optimisers[learned.module].step()
         self.optimisers[learned.module].zero_grad(set_to_none=True)
 
     def save(self, path: Path) -> None:
@@ -168,7 +170,10 @@ class Learner:
     def _state(self, array: Tensor) -> dict[str, Tensor]:
         for optimiser in self.optimisers:
             if array in optimiser.state:
-                return dict(optimiser.state[array])
+                return {
+                    key: value.permute(0, 3, 1, 2) if _channels_last(array) and value.dim() == 4 else value
+                    for key, value in optimiser.state[array].items()
+                }
         return {}
 
     def _restore(self, kept: dict[str, Tensor]) -> None:
@@ -182,7 +187,8 @@ class Learner:
                         value = kept.get(f"{names[id(array)]}/{key}")
                         if value is not None:
                             alike = torch.empty_like(value if key == "step" else array, device=array.device)
-                            state[key] = alike.copy_(value)
+                            alike.copy_(value)
+                            state[key] = alike.permute(0, 2, 3, 1) if _channels_last(alike) else alike
                     if state:
                         optimiser.state[array] = state
 
@@ -229,6 +235,32 @@ def train(
             report(learner.done)
         clock.stop(items.waited)
     return learner.history
+
+
+def _channels_last(array: Tensor) -> bool:
+    return array.dim() == 4 and not array.is_contiguous()
+
+
+@contextmanager
+def _in_order_of_memory(arrays: Iterable[Tensor]) -> Iterator[None]:
+    """Let the axes of channels-last arrays and of their gradients be in the order of memory.
+
+    Of arrays with other axes torch's fused Adam makes a copy and copies it back, in each step; their moments
+    stay as it first sees them.
+    """
+    turned = [array for array in arrays if _channels_last(array)]
+    _turn(turned, (0, 2, 3, 1))
+    try:
+        yield
+    finally:
+        _turn(turned, (0, 3, 1, 2))
+
+
+def _turn(arrays: Iterable[Tensor], axes: tuple[int, ...]) -> None:
+    for array in arrays:
+        grad, array.grad = array.grad, None
+        array.data = array.data.permute(axes)
+        array.grad = None if grad is None else grad.permute(axes)
 
 
 class _Clock:

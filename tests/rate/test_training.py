@@ -332,6 +332,48 @@ def test_gradients_of_one_module_at_a_time_are_held(system, monkeypatch):
     assert [name for name, array in one.network.named_arrays() if array.grad is not None] == []
 
 
+def test_adam_is_torchs_on_arrays_in_the_order_of_their_memory(tmp_path, monkeypatch):
+    """Weights and moments are those of torch's plain Adam; what its fused one is given needs no copy."""
+    one, plain, orders = learner(), learner(), []
+    adams = [torch.optim.Adam(group, foreach=False) for group in map(_groups, plain.optimisers)]
+    for index, optimiser in enumerate(one.optimisers):
+
+        def step(index=index, step=optimiser.step):
+            arrays = one.network.of(index).values()
+            orders.extend(each.is_contiguous() and each.grad.is_contiguous() for each in arrays)
+            return step()
+
+        monkeypatch.setattr(optimiser, "step", step)
+
+    def apply(learned):
+        adams[learned.module].step()
+        adams[learned.module].zero_grad()
+
+    for done in range(3):
+        one.update(Textures()[done], SEED, 77)
+        places, labels = plain.tensors(Textures()[done])
+        plain.pace(77)
+        for adam, paced in zip(adams, plain.optimisers, strict=True):
+            for group, like in zip(adam.param_groups, paced.param_groups, strict=True):
+                group["lr"] = like["lr"]
+        plain.network.learn(places, Randomness(SEED, done), labels, apply)
+        plain.done += 1
+    assert orders == [True] * 3 * len(weights(one))
+    assert not all(array.is_contiguous() for array in weights(one).values())
+    one.save(tmp_path / "one.safetensors")
+    kept = load_file(tmp_path / "one.safetensors")
+    moments = {id(array): state for adam in adams for array, state in adam.state.items()}
+    for name, array in plain.network.named_arrays():
+        assert weights(one)[name].stride() == array.stride()
+        torch.testing.assert_close(weights(one)[name], array.detach())
+        for key in ("exp_avg", "exp_avg_sq"):
+            torch.testing.assert_close(kept[f"{name}/{key}"], moments[id(array)][key].contiguous())
+
+
+def _groups(optimiser):
+    return [{"params": group["params"]} for group in optimiser.param_groups]
+
+
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.title)
 def test_training_lowers_the_loss_of_every_module(system):
     recipe = replace(RECIPE, updates=150, checkpoint=150)

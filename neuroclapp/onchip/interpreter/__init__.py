@@ -1,13 +1,12 @@
 """An integer interpreter of neurons, traces and rules: Lava's fixed point bit by bit, without Lava."""
 
 from .dense import StaticDense
-from .loop import loop
 from .neurons import LIF, Membrane
 from .plastic import Learning, PlasticDense
 from .random import LavaNumbers, Numbers, OwnNumbers
 from .rules import Rule, apply
 from .state import State
-from .stretch import run
+from .stretch import loop, run
 from .traces import NO_DECAY, Graded, Trace
 from .words import LAVA_WORDS, MODES, Mode, Sign, Words, rate
 

@@ -20,7 +20,7 @@ from .dense import current, pre_major, truncated
 from .epoch import Past, Program, learn
 from .integers import Integers
 from .random import LavaNumbers, Numbers
-from .rules import Rule
+from .rules import Rule, Target
 from .state import State
 from .traces import GRADED, Dynamics, Graded, Spiked, Trace, payload_trace
 from .words import LAVA_WORDS, MODES, SIGNS, Mode, Sign, Words
@@ -98,6 +98,15 @@ class PlasticDense:
     def _full(self) -> Program:
         return Program.of(self.learning.rule, self.words, self.mode, self.sign)
 
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What the rule changes, in Lava's order."""
+        return self._full.targets
+
+    def settled(self, state: State) -> bool:
+        """Say whether synapses at which no product holds stay as they are in the next epoch."""
+        return self._full.settled(state)
+
     @cached_property
     def _rest(self) -> Program:
         """What is left of an epoch in which uk does not hold."""
@@ -105,7 +114,7 @@ class PlasticDense:
         return Program.of(rule, self.words, self.mode, self.sign) if rule else Program((), {}, self.words)
 
     @cached_property
-    def _needs_y(self) -> bool:
+    def needs_y(self) -> bool:
         """Whether y1 y2 y3 are followed through an epoch: nobody sees those that neurons write anew."""
         return self._full.sees(POST_TRACES) or not self.learning.written
 
@@ -186,11 +195,11 @@ class PlasticDense:
         number = step // learning.epoch
         x = self.pre.history(state.x, state.pre_spike, learning.epoch, "x", step, numbers)
         y = [state.y]
-        if self._needs_y:
+        if self.needs_y:
             y = self.post.history(state.y, state.post_spike, learning.epoch, "y", step, numbers)
         holds = number % learning.rule.period == 0
         random = numbers.synapses(number)
-        state.settled = self._full.settled(state)
+        state.settled = self.settled(state)
         program = self._rest if state.settled and not holds else self._full
         learn(program, state, Past(x, y), holds, random)
         state.settled = True

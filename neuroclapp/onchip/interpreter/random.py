@@ -45,7 +45,7 @@ class Numbers(Protocol):
 class Draws:
     """What a numpy generator of one seed draws number by number, by index.
 
-    Floats in [0, 1), or integers below ``below``; an array of indices gives an array.
+    Floats in [0, 1), or integers below ``below``; an array of indices that rise gives an array.
     """
 
     def __init__(self, seed: int, below: int | None = None) -> None:
@@ -53,8 +53,8 @@ class Draws:
         self._drawn: NDArray[Any] = np.zeros(0)
 
     def __getitem__(self, index: Any) -> Any:
-        largest = int(np.max(index)) if isinstance(index, np.ndarray) else index
-        while largest >= len(self._drawn):
+        last = index if isinstance(index, int) else index[-1] if len(index) else -1
+        while last >= len(self._drawn):
             size = max(_BLOCK, len(self._drawn))
             more: NDArray[Any]
             if self._below is None:
@@ -66,14 +66,10 @@ class Draws:
 
 
 class LavaNumbers:
-    """Lava's numbers of one connection, or of several side by side: one seed for all, or one for each.
-
-    With one seed, steps may be an array.
-    """
+    """Lava's numbers of one connection, or of several side by side: one seed for all, or one for each."""
 
     def __init__(self, seed: int | Sequence[int], trace_bits: int = 7) -> None:
         self._seeds = (seed,) if isinstance(seed, int) else tuple(seed)
-        self._trace_bits = trace_bits
         self.steady = isinstance(seed, int)
         self._synapses = Draws(SYNAPSES_SEED)
         below = 2**trace_bits
@@ -84,14 +80,10 @@ class LavaNumbers:
             side: [Draws(one + more, below) for one in self._seeds] for side, more in (("x", 1), ("y", 3))
         }
 
-    def of(self, network: tuple[int, ...]) -> LavaNumbers:
-        """Return the numbers of one of several networks side by side."""
-        return self if self.steady else LavaNumbers(self._seeds[network[0]], self._trace_bits)
-
-    def decay(self, side: Side, step: Any, shape: tuple[int, ...]) -> Any:
+    def decay(self, side: Side, step: int, shape: tuple[int, ...]) -> Any:
         return self._at(self._decay[side], 2 * step)
 
-    def impulse(self, side: Side, step: Any, shape: tuple[int, ...], repeated: bool) -> Any:
+    def impulse(self, side: Side, step: int, shape: tuple[int, ...], repeated: bool) -> Any:
         if repeated:
             return 0 if side == "x" else self._at(self._impulse[side], 2 * step - 1)
         return self._at(self._impulse[side], 2 * step)
@@ -99,15 +91,24 @@ class LavaNumbers:
     def synapses(self, epoch: int) -> float:
         return float(self._synapses[epoch])
 
-    def synapses_of(self, epochs: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the numbers of many epochs."""
+    def decays(self, side: Side, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return numbers of `decay`, (seeds, places): at place 2 T that of time step T."""
+        return self._many(self._decay[side], places)
+
+    def impulses(self, side: Side, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return numbers of `impulse`, (seeds, places): at 2 T for step T, repeated ones at 2 T - 1."""
+        return self._many(self._impulse[side], places)
+
+    def many_synapses(self, epochs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return `synapses` of many epochs."""
         found: NDArray[np.float64] = self._synapses[epochs]
         return found
 
-    def _at(self, draws: list[Draws], index: Any) -> Any:
-        if self.steady:
-            return draws[0][index]
-        return np.array([one[index] for one in draws])[:, None]
+    def _many(self, draws: list[Draws], places: NDArray[np.int64]) -> NDArray[Any]:
+        return draws[0][places][None] if self.steady else np.stack([one[places] for one in draws])
+
+    def _at(self, draws: list[Draws], index: int) -> Any:
+        return draws[0][index] if self.steady else np.array([one[index] for one in draws])[:, None]
 
 
 class OwnNumbers:

@@ -296,11 +296,22 @@ def _follow(history, factor, traces, spike, network, fall, rise, most):  # type:
             history[k, i] = traces[network * kinds + k, i]
     for row in range(kinds, len(history)):
         k, time = row % kinds, row // kinds
-        _follow_step(history, row, kinds, factor[k], fall, rise[k], spike, network, time, most)
+        if factor[k] == 1.0:
+            _strike(history, row, kinds, rise[k], spike, network, time, most)
+        else:
+            _decay_and_strike(history, row, kinds, factor[k], fall, rise[k], spike, network, time, most)
 
 
 @_inlined
-def _follow_step(history, row, kinds, factor, fall, rise, spike, network, time, most):  # type: ignore[no-untyped-def]
+def _strike(history, row, kinds, rise, spike, network, time, most):  # type: ignore[no-untyped-def]
+    for i in range(history.shape[1]):
+        value = history[row - kinds, i]
+        struck = min(max(np.int32(value + rise), NOTHING), most)
+        history[row, i] = struck if spike[network, i] == time else value
+
+
+@_inlined
+def _decay_and_strike(history, row, kinds, factor, fall, rise, spike, network, time, most):  # type: ignore[no-untyped-def]
     for i in range(history.shape[1]):
         exact = factor * history[row - kinds, i]
         floor = np.floor(exact)
@@ -427,7 +438,11 @@ def _learn(rules, room, now, network, upwards, holds, whole):  # type: ignore[no
                     at, factor = base + times - 1, seen[own, row] if holds else 0
                 if factor == 0:
                     continue
-                if place[p] == MIXED:
+                plain = part[p, 2] == part[p, 3] and rules.half[p] == 0 and rules.shift[p] < 32
+                if place[p] == MIXED and plain:
+                    _scale_and_shift(seen, addend, factor, at, rules.shift[p], rules.left[p], least, most)
+                    at, factor = addend, 1
+                elif place[p] == MIXED:
                     _scale(seen, addend, factor, at, columns)
                     for f in range(part[p, 2], part[p, 3]):
                         k, constant, low, high = factors[f, 0], factors[f, 1], factors[f, 2], factors[f, 3]
@@ -446,16 +461,17 @@ def _learn(rules, room, now, network, upwards, holds, whole):  # type: ignore[no
             up, bits, low, high = upwards[target], fraction[target], rules.low[target], rules.high[target]
             bottom = np.int32(max(0 if low == 0 else least, (low << bits) - up))
             top = np.int32(min(0 if high == 0 else most, ((high + 1) << bits) - 1 - up))
-            to, k, unity = first + slot[target] * rows, np.int64(slot[target]), np.int32(1 << bits)
-            if whole or count > 1:
-                _begin(after, before, k, unity)
-                if count == 0 or active[0] > (begin[target] + 1) * (times + 2):
-                    _add(after, NOTHING, seen, 0, least, most)
-                for c in range(count):
-                    _add(after, size[c], seen, active[c], least, most)
-                _round(synapses, to, after, 0, ONE, NOTHING, seen, 0, bottom, top, up, bits)
-            else:
-                _round(synapses, to, before, k, unity, size[0], seen, active[0], bottom, top, up, bits)
+            to, scale = first + slot[target] * rows, np.int32(1 << bits)
+            values, k = before, np.int64(slot[target])
+            if whole and (count == 0 or active[0] > (begin[target] + 1) * (times + 2)):
+                _add(after, values, k, scale, NOTHING, seen, 0, least, most)
+                values, k, scale = after, 0, ONE
+            for c in range(count - 1):
+                _add(after, values, k, scale, size[c], seen, active[c], least, most)
+                values, k, scale = after, 0, ONE
+            last = max(count - 1, 0)
+            final = size[last] if count > 0 else NOTHING
+            _round(synapses, to, values, k, scale, final, seen, active[last], bottom, top, up, bits)
             if rules.tag[target]:
                 lowest |= _any_equal(synapses, to, low)
     return lowest
@@ -480,9 +496,13 @@ def _scale(seen, to, size, at, units):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _begin(summed, values, row, unity):  # type: ignore[no-untyped-def]
-    for i in range(summed.shape[1]):
-        summed[0, i] = values[row, i] * unity
+def _scale_and_shift(seen, to, size, at, shift, left, least, most):  # type: ignore[no-untyped-def]
+    """Do at once what `_scale` and `_shift` do."""
+    for i in range(seen.shape[1]):
+        seen[to, i] = size * seen[at, i]
+        seen[to, i] = seen[to, i] >> (shift & 31)
+        seen[to, i] = seen[to, i] << (left & 31)
+        seen[to, i] = min(max(seen[to, i], least), most)
 
 
 @_inlined
@@ -494,9 +514,11 @@ def _any_equal(values, row, value):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _add(summed, size, seen, at, least, most):  # type: ignore[no-untyped-def]
+def _add(summed, values, row, scale, size, seen, at, least, most):  # type: ignore[no-untyped-def]
+    """Add a product to an accumulator ``values * scale``."""
     for i in range(summed.shape[1]):
-        value = np.int32(summed[0, i] + np.int32(size * seen[at, i]))
+        value = np.int32(values[row, i] * scale)
+        value = np.int32(value + np.int32(size * seen[at, i]))
         summed[0, i] = min(max(value, least), most)
 
 

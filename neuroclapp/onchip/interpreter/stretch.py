@@ -78,15 +78,17 @@ def _advance(
     side, post, pre = state.w.shape[:-2], *state.w.shape[-2:]
     networks = math.prod(side)
     cells, membrane = neurons or (None, Membrane(np.zeros((*side, post)), np.zeros((*side, post))))
-    echoed = np.zeros((steps, *side, post)) if back is None else np.asarray(back) != 0
-    echoed = layout.own(echoed).reshape(steps, networks, post)
+    echoes = cells is not None or back is not None
+    echoed = np.zeros((steps * echoes, networks, post), np.int32)
+    if back is not None:
+        echoed[...] = (np.asarray(back) != 0).reshape(echoed.shape)
     shown = layout.own(written if learning.written else []).reshape(-1, 3, networks, post)
-    arriving = np.empty_like(echoed)
+    arriving = np.empty((steps, networks, post), np.int32)
     made = layout.rules(learning.rule, synapses.words, synapses.mode, synapses.sign)
     now = layout.now(learning.rule, state, membrane)
     advance(
         made,
-        layout.clock(synapses, back is not None or cells is not None),
+        layout.clock(synapses, echoes),
         layout.drawn(synapses, numbers, state.step, steps),
         now,
         layout.cells(cells, networks, membrane.v.shape),
@@ -104,4 +106,4 @@ def _advance(
         state.y = shown[-1].reshape(3, *side, post).copy()
     state.settled |= (state.step + steps) // learning.epoch > state.step // learning.epoch
     state.step, membrane.step = state.step + steps, membrane.step + steps
-    return arriving.reshape(steps, *side, post), echoed.reshape(steps, *side, post)
+    return arriving.reshape(steps, *side, post), echoed.reshape(-1, *side, post)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..analysis.watching import Watch
 from ..files import read_json, write_json
 from ..onchip.fixed.fit import Ranges, fitted, ranges
@@ -85,7 +87,7 @@ def choose(worlds: Worlds, scheme: Scheme, runs: FloatRuns) -> Choice:
     """Choose a scheme's scales.
 
     The runs' ranges say where the bits go. With ``carry``, tags of several steps are tried: each matrix takes
-    the one whose changes follow the rate rule best where a float run goes on with validation images.
+    the one whose changes follow the rate rule best where float runs go on with validation images.
     """
     wanted = worlds.settings.on_chip
     scales = fitted(worlds.populations, runs.ranges, scheme, wanted.words)
@@ -104,14 +106,19 @@ def choose(worlds: Worlds, scheme: Scheme, runs: FloatRuns) -> Choice:
 
 
 def _tried(worlds: Worlds, scales: Scales, runs: FloatRuns) -> dict[str, float]:
-    """Return by matrix how well a chip's changes follow the rate rule, from a float run's weights on."""
-    seed, (weights, _) = runs.seeds[0], runs.ends[0]
-    stream = worlds.trial(seed, TRIED)
-    chip = ChipSimulator.begin(worlds, (seed,), [weights], scales)
+    """Return by matrix how well a chip's changes follow the rate rule, from float runs' weights on (means)."""
+    starts, streams = (
+        [weights for weights, _ in runs.ends],
+        [worlds.trial(seed, TRIED) for seed in runs.seeds],
+    )
+    chip = ChipSimulator.begin(worlds, runs.seeds, starts, scales)
     watch = Watch(worlds.populations, chip.weights)
-    watch.begin([stream])
-    (stretch,) = chip.run_many([Simulation(stream, weights)], watch)
-    watch.end([stretch.record], [generator(0, "shuffle")])
-    found = watch.summary(0)["accumulated_cosine"]
-    names = [layer.name for layer in worlds.network.layers]
-    return {f"{name}.{target}": values[n] for target, values in found.items() for n, name in enumerate(names)}
+    watch.begin(streams)
+    stretches = chip.run_many([Simulation(*each) for each in zip(streams, starts, strict=True)], watch)
+    watch.end([each.record for each in stretches], [generator(0, "shuffle") for _ in stretches])
+    found = [watch.summary(number)["accumulated_cosine"] for number in range(len(runs.seeds))]
+    return {
+        f"{layer.name}.{target}": float(np.mean([one[target][n] for one in found]))
+        for target in found[0]
+        for n, layer in enumerate(worlds.network.layers)
+    }

@@ -25,13 +25,14 @@ def build(
     control: Control | None = None,
     steps: bool = False,
     drawn: Drawn = NOTHING,
+    code: type | None = None,
 ) -> Model:
     """Make the Brian2 objects of a network, to be run on the stream once the values are assigned.
 
     ``drawn`` holds what is random in these populations, `neuroclapp.spiking.drawn`. The objects are made for
     what ``control`` does to dendrites; its other values are assigned. ``steps`` records every spike,
-    dendrite, modulator and gamma in every time step, for looking at a few presentations. Raises InputError
-    where a control cannot be built.
+    dendrite, modulator and gamma in every time step, for looking at a few presentations. ``code`` is that of
+    `Model`. Raises InputError where a control cannot be built.
     """
     timing, found = populations.timing, found_by(populations, control or Control())
     period = timing.period * b2.second
@@ -45,7 +46,7 @@ def build(
     gaze = b2.TimedArray(stream.sign.astype(float), dt=period, name="gaze")
     clock = {"steps": timing.steps, "steps_on": timing.steps_on, "release": timing.release}
 
-    model = Model(populations, len(stream), found, None, None, [], shown, gaze, [])
+    model = Model(populations, len(stream), found, None, None, [], shown, gaze, [], code)
     unit, leaves = populations.input, populations.input_axon
     source = model.input = b2.NeuronGroup(
         unit.units,
@@ -80,7 +81,7 @@ def build(
         below = made.soma
     for n, each in enumerate(model.layers):
         context = model.layers[populations.context_of(n)].soma
-        each.synapses["w_pred"] = predicting(populations, n, context, each.soma)
+        each.synapses["w_pred"] = predicting(model, n, context, each.soma)
         objects += each.synapses.values()
     model.monitors = _monitors(model, period, steps)
     model.network = b2.Network(*objects, *model.monitors.values())

@@ -57,7 +57,15 @@ def layer_of(making: Making, below: Any, permutation: Any) -> tuple[LayerModel, 
     }
     synapses = {
         target: _plastic(
-            target, n, source, soma, gates, {"pre": text}, {}, eq.learning(plasticity, target, grid)
+            target,
+            n,
+            source,
+            soma,
+            gates,
+            {"pre": text},
+            {},
+            eq.learning(plasticity, target, grid),
+            making.model.code,
         )
         for target, (source, text) in delivers.items()
         if target in plasticity.targets
@@ -201,15 +209,16 @@ def _gathering(making: Making, soma: Any, permutation: Any) -> list[Any]:
     return others
 
 
-def predicting(populations: Populations, n: int, context: Any, soma: Any) -> Any:
+def predicting(model: Model, n: int, context: Any, soma: Any) -> Any:
     """Make the synapses of ``w_pred``, from the layer that predicts onto a soma."""
+    populations = model.populations
     plasticity, on_post = populations.rules_of(n), {}
     if plasticity.prediction.feedback == "symmetric":
         on_post = {"post": "collected_pre += w * packet_post * quantum_post"}
     on_pre = {"pre": "next_held_post += w * packet_pre * quantum_pre"}
     learning = eq.learning(plasticity, "w_pred", populations.grid)
     gates = populations.layers[n].gates
-    return _plastic("w_pred", n, context, soma, gates, on_pre, on_post, learning)
+    return _plastic("w_pred", n, context, soma, gates, on_pre, on_post, learning, model.code)
 
 
 def _plastic(
@@ -221,8 +230,9 @@ def _plastic(
     on_pre: dict[str, str],
     on_post: dict[str, str],
     learning: str,
+    code: type | None,
 ) -> Any:
-    """Make all-to-all synapses, presynaptic index outermost, that learn when a gate of the soma opens.
+    """Make all-to-all synapses that learn when a gate of the soma opens; ``code`` as in `Model`.
 
     Their sources are told, so that synapses learn in the order of memory. Target by target they would lie as
     far apart as a layer is wide: with 1024 units all on lines of the cache that displace each other, which
@@ -241,10 +251,11 @@ def _plastic(
         on_pre={**on_pre, "learn": learning},
         on_post=on_post,
         on_event={"learn": event},
+        delay=dict.fromkeys([*on_pre, *on_post, "learn"], 0 * b2.second),  # one for all, not one for each
+        codeobj_class=code,
         name=f"{weight}{n}",
     )
-    pre, post = np.divmod(np.arange(len(source) * len(target)), len(target))
-    synapses.connect(i=pre, j=post)
+    synapses.connect()  # presynaptic index outermost
     return synapses
 
 

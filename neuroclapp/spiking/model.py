@@ -35,8 +35,8 @@ class LayerModel:
 class Model:
     """A network of Brian2 objects, all of them reachable, for ``presentations`` presentations.
 
-    ``found``: what somata find in their dendrites. ``random``: each array of random numbers with how it is
-    filled.
+    ``found``: what somata find in their dendrites. ``code``: the class of code objects of plastic synapses,
+    None for Brian2's own. ``random``: each array of random numbers with how it is filled.
     """
 
     populations: Populations
@@ -48,6 +48,7 @@ class Model:
     stimulus: Any
     gaze: Any
     permutations: list[Any]
+    code: type | None = None
     random: list[tuple[Any, Callable[[Drawn], Array]]] = field(default_factory=list)
     monitors: dict[str, Any] = field(default_factory=dict)
 
@@ -97,7 +98,7 @@ class Model:
                 arrays[f"{layer.name}.bias"] = np.array(model.soma.bias[:])
             for target, synapses in model.synapses.items():
                 name = f"{layer.name}.{target}"
-                arrays[name] = np.array(synapses.w[:]).reshape(before[name].shape[::-1]).T
+                arrays[name] = np.asarray(synapses.w[:]).reshape(before[name].shape[::-1]).T
         return before.replace(arrays)
 
     def read_state(self, record: int = -1) -> State:

@@ -33,7 +33,8 @@ class CompiledNetwork:
     Brian2's standalone device belongs to the process: only one such object may be in use at a time.
     ``permutable`` builds the control in which dendrites pass through a permutation of units; ``dendrite``
     those in which they are the mean over units, or at a constant level, which serves dendrites that are
-    absent.
+    absent. On one thread, plastic synapses are gone through row by row (`neuroclapp.spiking.rows`), unless
+    ``queues`` asks for Brian2's own queues of events.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class CompiledNetwork:
         folder: Path,
         permutable: bool = False,
         dendrite: Literal["intact", "mean", "constant"] = "intact",
+        queues: bool = False,
     ) -> None:
         began, timing = time.monotonic(), populations.timing
         most = longest(timing.period, timing.steps, timing.dt, stretch)
@@ -54,14 +56,16 @@ class CompiledNetwork:
                 f"must be at most {most}: Brian2's clocks part after that",
             )
         self._program = Program(folder)
-        from . import building
+        from . import building, rows
 
+        queues = queues or self._program.b2.prefs.devices.cpp_standalone.openmp_threads > 0
         self.populations, self.stretch, self.permutable = populations, stretch, permutable
         self._model = building.build(
             populations,
             _blank(populations, stretch),
             Control(_identity(populations, stretch) if permutable else None, dendrite=dendrite),
             drawn=blank(populations, stretch),
+            code=None if queues else rows.Rows,
         )
         for owner, name, value in self._model.assignments(
             rest(populations), _no_weights(populations), True, Control()

@@ -37,10 +37,10 @@ def threads():
     use(0)
 
 
-def compiled(folder, made, shown, weights, drawn=NOTHING):
+def compiled(folder, made, shown, weights, drawn=NOTHING, **options):
     """Compile a program and run the stream in stretches of 500."""
     records = []
-    network = CompiledNetwork(made, 500, folder / "build")
+    network = CompiledNetwork(made, 500, folder / "build", **options)
     after, state = run_all(
         network, shown, weights, drawn=drawn, after=lambda done, stretch: records.append(stretch.record)
     )
@@ -82,6 +82,17 @@ def test_every_value_in_a_compiled_program(tmp_path, threads, name):
     threads(0)
     found = compiled(tmp_path, made, shown, weights, drawn)
     assert_identical(f"C++, {name}", found, Engine(made).run(shown, weights, drawn=drawn), weights)
+
+
+@pytest.mark.parametrize(("feedback", "queues"), [("symmetric", False), ("split", True)])
+def test_synapses_row_by_row_and_in_queues(tmp_path, threads, feedback, queues):
+    """Both ways of a C++ program; symmetric feedback goes back along synapses, others are above."""
+    net = network(feedback)
+    made, weights, shown = spiking_network(net, VALUES["packet"], 0.02), initial(net), stream(1000)
+    threads(0)
+    found = compiled(tmp_path, made, shown, weights, queues=queues)
+    what = f"C++, {feedback} feedback, {'queues' if queues else 'rows'}"
+    assert_identical(what, found, Engine(made).run(shown, weights), weights)
 
 
 @pytest.mark.parametrize("target", ["numpy", "cython"])

@@ -10,8 +10,8 @@ from numba import njit
 
 #: Targets that packets are brought to at a time: weights of 1024 sources onto so many fit a core's cache.
 PANEL = 64
-#: Weights of a cache line, in doubles.
-LINE = 8
+#: Weights that are turned from rows of targets into rows of sources at a time: two lines of a cache.
+LINE = 16
 
 
 @njit(cache=True, nogil=True)

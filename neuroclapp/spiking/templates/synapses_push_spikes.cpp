@@ -1,0 +1,2 @@
+{# No queue: see synapses.cpp. #}
+{% extends 'common_group.cpp' %}

@@ -13,6 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ..errors import InputError
+
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
@@ -46,7 +48,10 @@ def fit(features: Array, labels: Labels, validation: Array, validation_labels: L
 
 
 def few(labels: Labels, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Return indices of ``count`` images with as equal a number of each class as can be."""
+    """Return indices of ``count`` images with as equal a number of each class as can be.
+
+    Raises InputError for more than the rarest class allows.
+    """
     classes = np.unique(labels)
     shuffled = [generator.permutation(np.flatnonzero(labels == label)) for label in classes]
     turns = [
@@ -54,4 +59,7 @@ def few(labels: Labels, count: int, generator: np.random.Generator) -> NDArray[n
         for turn in zip(*(part[: min(map(len, shuffled))] for part in shuffled), strict=True)
         for image in turn
     ]
+    if count > len(turns):
+        allowed = f"must be at most {len(turns)}, with as many of each class"
+        raise InputError("", "data.few_labels", count, allowed)
     return np.sort(np.array(turns[:count], dtype=np.int64))

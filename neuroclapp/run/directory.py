@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from .. import catalog
+from ..analysis.readout import few
 from ..data import digits
 from ..errors import InputError
 from ..experiment import Experiment, load_experiment, read_experiment
@@ -123,6 +124,7 @@ def check(experiment: Experiment, source: Path) -> None:
     mapped = populations_of(experiment, network, source)
     try:
         check_export(mapped)
+        few(digits.load().training.labels, experiment.data.few_labels, generator(0, "few"))
     except InputError as error:
         raise InputError(source, error.key, error.value, error.allowed) from None
     if int(np.prod(network.input)) != 2 * digits.PIXELS:

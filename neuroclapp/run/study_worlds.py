@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..analysis.readout import few
 from ..data import digits
 from ..errors import InputError
 from ..network import Network, Prediction, load_network
@@ -150,4 +151,5 @@ def _check(condition: Condition) -> None:
     if condition.settings.presentations < 1:
         allowed = f"must be at least 2: order {condition.settings.order.kind!r} shows pairs"
         raise InputError("", "data.presentations", condition.settings.data.presentations, allowed)
+    few(digits.load().training.labels, condition.settings.data.few_labels, generator(0, "few"))
     _ = worlds.populations, worlds.control(0)

@@ -6,6 +6,7 @@ from agreement.oracle import simulate
 
 from neuroclapp.analysis.agreement import Comparison
 from neuroclapp.analysis.readout import few, fit
+from neuroclapp.errors import InputError
 from neuroclapp.network import Layer, Network, Prediction
 from neuroclapp.presentations import Presentations
 from neuroclapp.spiking.mapping import Spiking, populations
@@ -79,3 +80,10 @@ def test_few_labels_are_drawn_evenly():
     chosen = few(labels, 150, np.random.default_rng(0))
     assert len(set(chosen)) == 150
     np.testing.assert_array_equal(np.bincount(labels[chosen]), 15)
+
+
+def test_more_few_labels_than_the_rarest_class_allows_are_refused():
+    labels = np.repeat([0, 1, 2], [5, 9, 7])
+    assert len(few(labels, 15, np.random.default_rng(0))) == 15
+    with pytest.raises(InputError, match="few_labels = 16: must be at most 15"):
+        few(labels, 16, np.random.default_rng(0))

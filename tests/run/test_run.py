@@ -183,6 +183,7 @@ def test_another_experiment_is_not_resumed(experiment, tmp_path, capsys):
             "learning.eta = [0.1]: needs one value per layer, 2",
         ),
         (["run", "quickstart", "--set", 'spiking.timing.flush="10 ms"'], "2 layers need 5 steps of dt"),
+        (["run", "quickstart", "--set", "data.few_labels=911"], "data.few_labels = 911: must be at most 910"),
         (["run", "quickstart", "--set", "chip=loihi3"], "did you mean 'loihi2'"),
         (["run", "quickstart", "--set", "model=vgg6"], "only dense layers map to spikes"),
         (["train", "."], "not a run's directory"),

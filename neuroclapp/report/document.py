@@ -19,9 +19,24 @@ figure{margin:1rem 0}img{max-width:100%;background:white;border-radius:4px}
 figcaption{margin-top:.3rem}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:.9rem}
-td,th{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #8884;white-space:nowrap}
-td:first-child,th:first-child{text-align:left}
-code{font-size:.9em}
+td,th{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #8884}
+td{white-space:nowrap}th{vertical-align:bottom}
+td:first-child,th:first-child{text-align:left;white-space:normal;position:sticky;left:0;background:Canvas}
+code,pre{font-size:.9em}pre{overflow-x:auto}
+@media(max-width:44rem){
+body{padding:1rem}
+figure img{max-width:none;width:44rem}
+td:first-child,th:first-child{min-width:7rem;max-width:45vw}
+}
+@media print{
+body{max-width:none;padding:0;font-size:11pt}
+h2{margin-top:1.2rem;break-after:avoid}
+section,figure,tr{break-inside:avoid}
+img{max-height:23cm}
+.wide{overflow:visible}
+table{font-size:8pt}td,th{padding:.15rem .3rem;white-space:normal}
+td:first-child,th:first-child{position:static}
+}
 """
 
 
@@ -57,8 +72,9 @@ def pictures(shown: Sequence[tuple[Shown, bytes]]) -> list[str]:
     for one, picture in shown:
         data = base64.b64encode(picture).decode("ascii")
         parts.append(
-            f"<h2>{escape(one.heading)}</h2><figure><img alt='{escape(one.heading, quote=True)}' "
-            f"src='data:image/png;base64,{data}'><figcaption>{escape(one.sentence)}</figcaption></figure>"
+            f"<section><h2>{escape(one.heading)}</h2><figure><div class=wide>"
+            f"<img alt='{escape(one.heading, quote=True)}' src='data:image/png;base64,{data}'></div>"
+            f"<figcaption>{escape(one.sentence)}</figcaption></figure></section>"
         )
     return parts
 
@@ -73,9 +89,19 @@ def cost_and_versions(results: dict[str, Any]) -> list[str]:
     ]
 
 
+def again(experiment: str, files: str = "") -> str:
+    """Return how to make a run once more; ``experiment`` is its TOML text, ``files`` HTML on what it left."""
+    return (
+        "<h2>Again</h2><p><code>neuroclapp run DIR/experiment.toml --out AGAIN</code>, where <code>DIR</code> is "
+        "this run's directory, makes it once more in <code>AGAIN</code>: <code>experiment.toml</code> holds every "
+        f"value, those set on the command line too. {files}</p>"
+        f"<details><summary>experiment.toml</summary><pre>{escape(experiment)}</pre></details>"
+    )
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], escaped: bool = False) -> str:
     """Return a table; cells are text, or HTML if they are ``escaped`` already."""
     clean = str if escaped else escape
     head = "".join(f"<th>{clean(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{clean(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+    return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

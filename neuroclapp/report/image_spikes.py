@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from .datasets import data_name
-from .document import Shown, cost_and_versions, document, pictures, table
+from .document import Shown, again, cost_and_versions, document, pictures, table
 from .style import figure, label
 from .text import cells
 
@@ -126,8 +126,11 @@ def follow(results: dict[str, Any]) -> Figure:
     return made
 
 
-def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command: str) -> str:
-    """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
+def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], experiment: str) -> str:
+    """Return the whole report as HTML.
+
+    ``shown`` pairs each figure with its PNG; ``experiment`` is the run's as TOML text.
+    """
     parts = [f"<h1>{escape(results['experiment'])}</h1>", f"<p>{escape(' '.join(facts(results)))}</p>"]
     parts.append("<h2>Test accuracy by layer [%]</h2>" + table(*columns(results)))
     parts += pictures(shown)
@@ -138,7 +141,7 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
         "had no time for. Correlations are those of what a layer sends on, pooling included.</p>"
     )
     parts += cost_and_versions(results)
-    parts.append(f"<h2>Again</h2><p><code>{escape(command)}</code> makes this run.</p>")
+    parts.append(again(experiment))
     return document(results["experiment"], parts)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from .document import Shown, cost_and_versions, document, pictures, table
+from .document import Shown, again, cost_and_versions, document, pictures, table
 from .lava import lava
 from .style import GATES, NAMES, TARGETS
 from .text import cells
@@ -24,8 +24,11 @@ _IDEAS = (
 )
 
 
-def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command: str) -> str:
-    """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
+def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], experiment: str) -> str:
+    """Return the whole report as HTML.
+
+    ``shown`` pairs each figure with its PNG; ``experiment`` is the run's as TOML text.
+    """
     title = escape(results["experiment"])
     seeds = ", ".join(map(str, results["seeds"]))
     several = len(results["seeds"]) > 1
@@ -41,9 +44,11 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
         parts += lava(results["lava"], results["layers"])
     parts += [
         *cost_and_versions(results),
-        f"<h2>Again</h2><p><code>{escape(command)}</code> makes this run. Its directory holds "
-        "<code>experiment.toml</code>, <code>results.json</code>, the exchange files <code>network.nir</code> and "
-        "<code>plasticity.json</code>, <code>figures/</code>, and weights and trajectories by seed.</p>",
+        again(
+            experiment,
+            "It also holds <code>results.json</code>, the exchange files <code>network.nir</code> and "
+            "<code>plasticity.json</code>, <code>figures/</code>, and weights and trajectories by seed.",
+        ),
     ]
     return document(results["experiment"], parts)
 

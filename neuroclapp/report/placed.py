@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .datasets import data_name
-from .document import Shown, cost_and_versions, document, pictures, table
+from .document import Shown, again, cost_and_versions, document, pictures, table
 from .style import COLOURS, figure, label
 from .text import cell, cells
 
@@ -90,8 +90,11 @@ def accuracy(results: dict[str, Any]) -> Figure:
     return made
 
 
-def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command: str) -> str:
-    """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
+def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], experiment: str) -> str:
+    """Return the whole report as HTML.
+
+    ``shown`` pairs each figure with its PNG; ``experiment`` is the run's as TOML text.
+    """
     images = results["images"]
     facts = (
         f"Data: {data_name(results)}, {results['presentations']} presentations without labels; readouts of "
@@ -103,5 +106,5 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
     parts.append("<h2>Changes in spikes and in rates</h2>" + table(*agreement(results)))
     parts.append("<h2>Gates and scores, of all places</h2>" + table(*gates(results)))
     parts += cost_and_versions(results)
-    parts.append(f"<h2>Again</h2><p><code>{escape(command)}</code> makes this run.</p>")
+    parts.append(again(experiment))
     return document(results["experiment"], parts)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from .datasets import data_name
-from .document import Shown, cost_and_versions, document, pictures, table
+from .document import Shown, again, cost_and_versions, document, pictures, table
 from .style import COLOURS, figure, label
 from .systems import LEARNS
 from .text import cell
@@ -135,8 +135,11 @@ def follow(results: dict[str, Any]) -> Figure:
     return made
 
 
-def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command: str) -> str:
-    """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
+def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], experiment: str) -> str:
+    """Return the whole report as HTML.
+
+    ``shown`` pairs each figure with its PNG; ``experiment`` is the run's as TOML text.
+    """
     parts = [f"<h1>{escape(results['experiment'])}</h1>", f"<p>{escape(' '.join(facts(results)))}</p>"]
     parts.append("<h2>Phones from spikes</h2>" + table(*columns(results)))
     parts += pictures(shown)
@@ -147,7 +150,7 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
         "for. Spikes per frame are those of all positions, in one presentation, without the input's.</p>"
     )
     parts += cost_and_versions(results)
-    parts.append(f"<h2>Again</h2><p><code>{escape(command)}</code> makes this run.</p>")
+    parts.append(again(experiment))
     return document(results["experiment"], parts)
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .document import Shown, cost_and_versions, document, pictures, table
+from .document import Shown, again, cost_and_versions, document, pictures, table
 from .style import COLOURS, NAMES, figure, label
 from .text import cell
 
@@ -192,8 +192,11 @@ def raw(results: dict[str, Any]) -> str:
     return f"A readout of the raw input finds {', or '.join(dict.fromkeys(found))}."
 
 
-def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command: str) -> str:
-    """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
+def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], experiment: str) -> str:
+    """Return the whole report as HTML.
+
+    ``shown`` pairs each figure with its PNG; ``experiment`` is the run's as TOML text.
+    """
     parts = [
         f"<h1>{escape(results['experiment'])}</h1>",
         "<p>Figures are means over seeds, of several with the 95 % interval of the mean. On shared weights "
@@ -203,7 +206,7 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
         *pictures(shown),
         "<h2>All conditions</h2>" + table(*columns(results)),
         *cost_and_versions(results),
-        f"<h2>Again</h2><p><code>{escape(command)}</code> makes this run.</p>",
+        again(experiment),
     ]
     return document(results["experiment"], parts)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..data import SETS
 from .datasets import DATA, SPEECH, data_name, paper_of
-from .document import Shown, cost_and_versions, document, pictures, table
+from .document import Shown, again, cost_and_versions, document, pictures, table
 from .references import minus, not_compared, references
 
 Columns = tuple[list[str], list[list[str]]]
@@ -96,8 +96,11 @@ def _columns_of_speech(results: dict[str, Any]) -> Columns:
     return header, rows
 
 
-def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command: str) -> str:
-    """Return the whole report as HTML; ``shown`` pairs each figure with its PNG."""
+def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], experiment: str) -> str:
+    """Return the whole report as HTML.
+
+    ``shown`` pairs each figure with its PNG; ``experiment`` is the run's as TOML text.
+    """
     systems = results["systems"]
     parts = [f"<h1>{escape(results['experiment'])}</h1>"]
     if systems:
@@ -111,12 +114,11 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], command:
     waited = max((one["waited_share"] for one in systems.values()), default=0.0)
     if systems:
         parts.append(f"<p>Training waited for data at most {100 * waited:.1f} % of its time.</p>")
-    parts.append(
-        f"<h2>Again</h2><p><code>{escape(command)}</code> makes this run; values set besides stand in "
-        "<code>experiment.toml</code> of its directory, which is itself an experiment that can be run. "
+    files = (
         "<code>results.json</code> holds all values of this page, <code>figures/</code> its figures, and "
-        "<code>scores/</code> each system with each seed.</p>"
+        "<code>scores/</code> each system with each seed."
     )
+    parts.append(again(experiment, files))
     return document(results["experiment"], parts)
 
 

@@ -13,7 +13,7 @@ from ..progress import Progress
 from ..report.document import Shown, png
 from .folder import RunFolder
 
-#: The page of results and of figures with their PNGs; the last argument is the command that makes the run.
+#: The page of results and of figures with their PNGs; the last argument is the run's experiment as TOML text.
 Page = Callable[[dict[str, Any], list[tuple[Shown, bytes]], str], str]
 
 
@@ -46,13 +46,9 @@ def plot_report(
     figures: Iterable[Shown],
     count: int,
     page: Page,
-    settings: str = "",
 ) -> None:
-    """Draw ``count`` figures and write ``report.html``: the step ``plot`` of a run.
-
-    ``settings`` are the ``--set`` options without which its command makes another run.
-    """
+    """Draw ``count`` figures and write ``report.html``: the step ``plot`` of a run."""
     with run.step("plot"):
         shown = draw(run.folder, figures, count)
-        command = f"neuroclapp run {run.folder.resolve().name} {settings}".rstrip()
-        write_text(run.folder / "report.html", page(results, shown, command))
+        experiment = run.file.read_text(encoding="utf-8")
+        write_text(run.folder / "report.html", page(results, shown, experiment))

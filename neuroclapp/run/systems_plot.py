@@ -23,7 +23,7 @@ def plot_systems(run: SystemsRun) -> None:
     """Draw every figure that the experiment names, and write the report."""
     results, experiment = results_of(run), run.experiment
     figures, count = _figures(experiment, results), len(experiment.figures)
-    plot_report(run, results, figures, count, page, f"--set scale={experiment.scale}")
+    plot_report(run, results, figures, count, page)
 
 
 def alike(experiment: TableOfSystems) -> dict[str, list[str]]:

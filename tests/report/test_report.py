@@ -123,7 +123,7 @@ def test_one_seed_has_no_interval_on_the_page_and_no_bar_in_the_figure():
     """A page of three seeds has one interval for each value: of worlds, kinds of labels and layers."""
     values = 2 * (2 * len(NAMES) - 1) + 2 * (2 * 3 + 2)
     for seeds, expected in ((3, values), (1, 0)):
-        text = page(results(seeds=seeds), [], "neuroclapp run quickstart")
+        text = page(results(seeds=seeds), [], "seeds = [0]")
         assert text.count(" ± ") == expected
         assert ("95 % interval" in text) == ("Seed 0 alone" not in text) == (seeds > 1)
         made = accuracy(results(seeds=seeds))
@@ -135,7 +135,7 @@ def test_the_page_holds_everything_and_asks_for_nothing():
     shown = [
         (Shown(name, name, make(), "A < B & C."), png(make())) for name, make in list(FIGURES.items())[:2]
     ]
-    text = page(results(), shown, "neuroclapp run quickstart")
+    text = page(results(), shown, "seeds = [0]")
     assert text.count("data:image/png;base64,") == 2
     assert not re.search(r"(src|href)=['\"]?(?!data:)[a-z./]", text)
     assert "<script" not in text

@@ -241,7 +241,7 @@ def test_each_reference_has_a_column_of_its_own():
 def test_a_system_that_cannot_be_compared_is_named():
     sentence = "the lower <system> is not compared with the random <system>: their layers differ."
     assert sentence in table(several())
-    assert escape(sentence) in page(several(), [], "neuroclapp run images")
+    assert escape(sentence) in page(several(), [], "seeds = [0, 1]")
     assert "not compared" not in table(results())
 
 
@@ -292,7 +292,7 @@ def test_the_terminals_table_is_the_same():
 def test_the_page_is_whole_and_escaped():
     found = results()
     shown = [(Shown(name, name, draw(found), "A < B."), b"png") for name, draw in FIGURES.items()]
-    text = page(found, shown, "neuroclapp run images --set scale=small")
+    text = page(found, shown, "title = 'A < B'")
     assert text.startswith("<!doctype html>")
     assert text.count("data:image/png;base64,") == len(FIGURES)
     assert not re.search(r"(src|href)=['\"]?(?!data:)[a-z./]", text)
@@ -300,7 +300,13 @@ def test_the_page_is_whole_and_escaped():
     assert "<title>images &lt;and&gt; &amp; more</title>" in text
     assert "the clapp &lt;system&gt;" in text
     assert "<system>" not in text
-    for said in ("Imagenette", "not comparable", "Seeds: 0, 1", "Scale: small", "--set scale=small"):
+    for said in (
+        "Imagenette",
+        "not comparable",
+        "Seeds: 0, 1",
+        "Scale: small",
+        "title = &#x27;A &lt; B&#x27;",
+    ):
         assert said in text
 
 
@@ -338,7 +344,7 @@ def test_plot_writes_every_figure_and_the_report(tmp_path):
     assert {path.stem for path in (run.folder / "figures").iterdir()} == set(FIGURES)
     text = (run.folder / "report.html").read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == len(FIGURES)
-    assert "neuroclapp run images --set scale=small" in text
+    assert escape((run.folder / "experiment.toml").read_text(encoding="utf-8")) in text
     assert "the whole &lt;system&gt; is the highest with 60.5 ± 6.4 %" in text
     assert "-6.0 points with hinge loss (4 instead of 1)" in text
     assert run.done("plot")

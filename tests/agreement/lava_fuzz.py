@@ -3,8 +3,9 @@
     PYTHONPATH=tests python -m agreement.lava_fuzz [--networks 1024] [--steps 40] [--first 0] [--keep DIR]
 
 Networks are run in Lava ``PACK`` at a time. What `agreement.fixed_networks.NAMES` lists is compared after
-every step. Ends with exit status 1 if a number differs, and names the network. With ``--keep`` what Lava left
-is written to a folder and read from there the next time, which then takes a minute: Lava does not change.
+every step that the interpreter takes by itself, and after all steps that it takes together. Ends with exit
+status 1 if a number differs, and names the network. With ``--keep`` what Lava left is written to a folder and
+read from there the next time, which then takes a minute: Lava does not change.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from agreement.fixed_networks import NAMES, draw_network, interpret, mismatches
+from agreement.fixed_networks import NAMES, at_once, draw_network, interpret, mismatches
 
 from neuroclapp.onchip.lava.fixed_jobs import run_networks
 from neuroclapp.progress import Progress
@@ -45,10 +46,11 @@ def compare(
     left = in_lava(cases, path, limit_s)
     wrong, compared = {}, 0
     for seed, case, expected in zip(range(first, first + networks), cases, left, strict=True):
-        found, numbers = mismatches(interpret(*case), expected)
-        compared += numbers
-        if found:
-            wrong[seed] = found
+        for way in (interpret, at_once):
+            found, numbers = mismatches(way(*case), expected)
+            compared += numbers
+            if found:
+                wrong[seed] = wrong.get(seed, {}) | {f"{way.__name__}: {key}": n for key, n in found.items()}
     return wrong, compared
 
 

@@ -29,9 +29,6 @@ _BLOCK = 1024
 class Numbers(Protocol):
     """What stochastic rounding needs; ``shape`` is that of the traces, (x1 x2 or y1 y2 y3, ..., units)."""
 
-    #: Whether all steps of an epoch and all networks take one and the same number.
-    steady: bool
-
     def decay(self, side: Side, step: int, shape: tuple[int, ...]) -> Any:
         """Return numbers in [0, 1), to be compared with what a decayed trace's floor drops."""
 
@@ -70,7 +67,7 @@ class LavaNumbers:
 
     def __init__(self, seed: int | Sequence[int], trace_bits: int = 7) -> None:
         self._seeds = (seed,) if isinstance(seed, int) else tuple(seed)
-        self.steady = isinstance(seed, int)
+        self._one = isinstance(seed, int)
         self._synapses = Draws(SYNAPSES_SEED)
         below = 2**trace_bits
         self._decay = {
@@ -105,10 +102,10 @@ class LavaNumbers:
         return found
 
     def _many(self, draws: list[Draws], places: NDArray[np.int64]) -> NDArray[Any]:
-        return draws[0][places][None] if self.steady else np.stack([one[places] for one in draws])
+        return draws[0][places][None] if self._one else np.stack([one[places] for one in draws])
 
     def _at(self, draws: list[Draws], index: int) -> Any:
-        return draws[0][index] if self.steady else np.array([one[index] for one in draws])[:, None]
+        return draws[0][index] if self._one else np.array([one[index] for one in draws])[:, None]
 
 
 class OwnNumbers:
@@ -124,7 +121,6 @@ class OwnNumbers:
         synapses: np.random.Generator | Sequence[np.random.Generator],
         traces: np.random.Generator | Sequence[np.random.Generator],
     ) -> None:
-        self.steady = False
         self._synapses, self._traces = synapses, traces
 
     def decay(self, side: Side, step: int, shape: tuple[int, ...]) -> Any:

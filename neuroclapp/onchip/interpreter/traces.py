@@ -35,10 +35,6 @@ Spiked = tuple[NDArray[np.intp], ...]
 NO_DECAY = 2.0**60
 
 
-#: From so many steps on an epoch's decays are looked up in a table, of at most so many values.
-_LONG, _TABLE = 4, 2**11
-
-
 @dataclass(frozen=True)
 class Trace:
     """A trace adds ``impulse`` at a spike and decays with ``tau`` [steps]; with 0 it lasts no step."""
@@ -109,9 +105,6 @@ class Dynamics:
         """
         if self.still and not self._strikes(traces, spike):
             return [traces, traces]
-        if numbers.steady and epoch >= _LONG and np.ptp(traces) < _TABLE:
-            drawn = numbers.decay(side, step, traces.shape), numbers.impulse(side, step, traces.shape, False)
-            return self._looked_up(traces, spike, epoch, *drawn)
         found = [traces]
         for t in range(1, epoch + 1):
             now = found[-1]
@@ -122,32 +115,6 @@ class Dynamics:
                 now = self.struck(now, spiked, numbers.impulse(side, step, traces.shape, False))
             found.append(now)
         return found
-
-    def _looked_up(
-        self, traces: Integers, spike: Integers, epoch: int, fall: float, rise: int
-    ) -> list[Integers]:
-        """Do the same by tables of what decay and impulse make of each value: all steps take one number.
-
-        ``fall`` and ``rise`` are these numbers. Neither leaves ``low .. high``; a trace is followed as its
-        place in the tables, which have a row for each trace.
-        """
-        low, high = min(0, int(traces.min())), max(self.most, int(traces.max()))
-        values = np.broadcast_to(np.arange(low, high + 1, dtype=np.int32), (len(self.factor), high - low + 1))
-        row = (np.arange(len(values)) * values.shape[1] - low)[:, None]
-        decay = values if self.still else self.decayed(values, fall)
-        impulse = values + self.whole + (rise < self.part)
-        impulse = np.minimum(np.maximum(impulse, 0), self.most)
-        falls, rises = (decay + row).ravel(), (impulse + row).ravel()
-        offset = row.reshape(-1, *(1,) * (traces.ndim - 1))
-        places = np.empty((epoch + 1, *traces.shape), dtype=np.intp)
-        places[0] = now = traces + offset
-        for t in range(1, epoch + 1):
-            now = falls[now]
-            spiked = spike == t
-            if np.count_nonzero(spiked):
-                now = np.where(spiked, rises[now], now)
-            places[t] = now
-        return list((places - offset).astype(np.int32))
 
     def _strikes(self, traces: Integers, spike: Integers) -> bool:
         """Say whether a spike can change a trace, by its impulse or by the clip that comes with it."""

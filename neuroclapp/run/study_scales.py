@@ -106,7 +106,7 @@ def choose(worlds: Worlds, scheme: Scheme, runs: FloatRuns) -> Choice:
 
 
 def _tried(worlds: Worlds, scales: Scales, runs: FloatRuns) -> dict[str, float]:
-    """Return by matrix how well a chip's changes follow the rate rule, from float runs' weights on (means)."""
+    """Return by matrix how well a chip follows the rate rule from where float runs ended, in the mean."""
     starts, streams = (
         [weights for weights, _ in runs.ends],
         [worlds.trial(seed, TRIED) for seed in runs.seeds],

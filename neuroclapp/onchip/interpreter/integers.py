@@ -175,7 +175,7 @@ def _step(term: Term, words: Words, mode: Mode) -> Step:
     while abs(mantissa) > MANTISSA[1] and mantissa % 2 == 0 and exponent < EXPONENT[1]:
         mantissa, exponent = mantissa // 2, exponent + 1  # as Lava does: -8*2^e becomes -4*2^(e+1)
     widths = [words.bits(operand.name) for operand in term.operands]
-    longest = abs(mantissa) << sum(widths)
+    longest = max(abs(mantissa), 1) << sum(widths)
     shift, left = words.shift(term), exponent + EXPONENT_OFFSET
     largest = (longest >> shift) + 1 << left
     wraps = mode == "lava" and words.no_wider_than(LAVA_WORDS)

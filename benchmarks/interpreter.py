@@ -15,14 +15,21 @@ One plastic matrix of as many inputs as units. Rows, each with the steps of a le
 
 Before anything is timed, both must have brought the same to every neuron in every step, to the bit. Lava is
 timed by the difference of two runs, so that neither its start nor its end counts; its CPU time is that of all
-its processes. Lava and the interpreter take turns; medians of times, and of the ratios of the turns.
+its processes. The interpreter's time is that of `run` or `loop`, all in them included: the mean of ``TAKES``
+calls, each from the first step on. Lava and the interpreter take turns; medians of times, and of the ratios
+of the turns. Compiling, once on each machine, is measured apart, in fresh processes.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +49,7 @@ from neuroclapp.onchip.interpreter import (
 )
 from neuroclapp.onchip.lava.fixed_jobs import run_networks
 
-SHORT, WINDOW = 64, 16
+SHORT, WINDOW, TAKES = 64, 16, 5
 ROWS = (
     *(("given", 1), ("given", 16), ("given", 64), ("loop", 1), ("loop", 16), ("loop x8", 16)),
     ("window", WINDOW),
@@ -94,24 +101,30 @@ def synapses(given: dict[str, Any]) -> PlasticDense:
     )
 
 
-def interpret(
+def prepared(
     given: dict[str, Any], sent: Arrays, copies: int = 0, stepwise: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what arrived in each step, and the weights in the end, of ``copies`` side by side, if any."""
+) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    """Return what takes the steps of ``copies`` networks side by side, if any, before the first of them.
+
+    It gives what arrived in each step, and the weights in the end.
+    """
     dense = synapses(given)
     side = (copies,) if copies else ()
     state = dense.start(np.broadcast_to(sent["weights"], (*side, *sent["weights"].shape)))
-    if given["neurons"] is None:
-        return run(dense, state, sent["spikes"], None, sent["written"]), state.w
     cells = LIF(VTH, du=4095, dv=400)
-    membrane, arrived = cells.start(*side, len(sent["weights"])), []
+    membrane = cells.start(*side, len(sent["weights"]))
     spikes = sent["spikes"].reshape(-1, *(1,) * len(side), sent["spikes"].shape[-1])
-    spikes = np.broadcast_to(spikes, (len(spikes), *side, spikes.shape[-1]))
-    if not stepwise:
-        return loop(dense, state, cells, membrane, spikes)[0], state.w
-    for now in spikes:
-        arrived.append(dense.step(state, now, cells.step(membrane, state.pending)))
-    return np.stack(arrived), state.w
+    spikes = np.ascontiguousarray(np.broadcast_to(spikes, (len(spikes), *side, spikes.shape[-1])))
+
+    def work() -> tuple[np.ndarray, np.ndarray]:
+        if given["neurons"] is None:
+            return run(dense, state, spikes, None, sent["written"]), state.w
+        if not stepwise:
+            return loop(dense, state, cells, membrane, spikes)[0], state.w
+        arrived = [dense.step(state, now, cells.step(membrane, state.pending)) for now in spikes]
+        return np.stack(arrived), state.w
+
+    return work
 
 
 def learn(sent: Arrays) -> np.ndarray:
@@ -124,10 +137,36 @@ def learn(sent: Arrays) -> np.ndarray:
     return w
 
 
-def seconds(work: Callable[[], object]) -> tuple[float, float]:
+def seconds(prepare: Callable[[], Callable[[], object]]) -> tuple[float, float]:
+    """Return CPU and wall time of what ``prepare`` returns, the mean of ``TAKES``."""
+    takes = [prepare() for _ in range(TAKES)]
     cpu, wall = time.process_time(), time.perf_counter()
-    work()
-    return time.process_time() - cpu, time.perf_counter() - wall
+    for take in takes:
+        take()
+    return (time.process_time() - cpu) / TAKES, (time.perf_counter() - wall) / TAKES
+
+
+FIRST = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import interpreter
+take = interpreter.prepared(interpreter.network("loop", 1), interpreter.arrays("loop", 8, 16))
+began = time.process_time()
+take()
+print(time.process_time() - began)
+"""
+
+
+def first_call() -> tuple[float, float]:
+    """Return the CPU time of a process's first short run, before anything is compiled and after that."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", FIRST, str(Path(__file__).parent)]
+        environment = os.environ | {"NUMBA_CACHE_DIR": folder}
+        first, later = (
+            float(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
+            for _ in range(2)
+        )
+    return first, later
 
 
 def lava(given: dict[str, Any], sent: Arrays) -> tuple[np.ndarray, float, float]:
@@ -142,14 +181,17 @@ def turn(kind: str, epoch: int, units: int, steps: int, stepwise: bool) -> tuple
     brief, whole = arrays(kind, units, SHORT), arrays(kind, units, SHORT + steps)
     _, cpu_brief, wall_brief = lava(given, brief)
     expected, cpu, wall = lava(given, whole)
-    arrived, weights = interpret(given, whole, copies, stepwise)
+    arrived, weights = prepared(given, whole, copies, stepwise)()
     if not (arrived == (expected[:, None] if copies else expected)).all():
         raise SystemExit("the interpreter and Lava differ")
     if kind == "window" and not np.array_equal(learn(whole), weights):
         raise SystemExit("an epoch by itself and its steps differ")
-    if "loop" in kind and not np.array_equal(weights, interpret(given, whole, copies, not stepwise)[1]):
-        raise SystemExit("epochs at once and step by step differ")
-    own = seconds(lambda: learn(whole) if kind == "window" else interpret(given, whole, copies, stepwise))
+    if "loop" in kind and not np.array_equal(weights, prepared(given, whole, copies, not stepwise)()[1]):
+        raise SystemExit("steps at once and step by step differ")
+    if kind == "window":
+        own = seconds(lambda: lambda: learn(whole))
+    else:
+        own = seconds(lambda: prepared(given, whole, copies, stepwise))
     ours, theirs = 1e6 / len(whole["spikes"]) / max(copies, 1), 1e6 / steps
     return (cpu - cpu_brief) * theirs, (wall - wall_brief) * theirs, own[0] * ours, own[1] * ours
 
@@ -163,6 +205,7 @@ def main() -> None:
     given.add_argument("--stepwise", action="store_true", help="take loops step by step")
     options = given.parse_args()
     rows = [(kind, epoch) for kind, epoch in ROWS if kind in options.rows]
+    print("first call in a process: {:.1f} s of CPU, once compiled {:.1f} s".format(*first_call()))
     print("us per step           Lava CPU   wall   interpreter CPU   wall   ratio CPU (least .. most)   wall")
     for units in options.units:
         for kind, epoch in rows:

@@ -10,9 +10,17 @@ from matplotlib.figure import Figure
 from .style import COLOURS, NAMES, figure, label
 
 
+def labels(results: dict[str, Any]) -> tuple[str, str]:
+    """Return how many labels either readout has, as text; results of older versions do not hold it."""
+    if "about" not in results:
+        return "all labels", "few labels"
+    about = results["about"]
+    return f"{about['labels']} labels", f"{about['few_labels']} labels"
+
+
 def accuracy(results: dict[str, Any]) -> Figure:
     """Draw accuracy [%] by world and layer: mean, 95 % interval and seeds, for all and for few labels."""
-    panels = [("accuracy", "all labels"), ("accuracy_few_labels", "few labels")]
+    panels = list(zip(("accuracy", "accuracy_few_labels"), labels(results), strict=True))
     layers = results["layers"]
     made, axes = figure(len(panels), 1, (9.5, 7.0))
     for each, (key, title) in zip(axes, panels, strict=True):

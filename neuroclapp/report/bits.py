@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
-from .style import COLOURS, figure, label
+from .style import COLOURS, figure, label, legend_above
 
 _WEIGHT, _TAG, _NEED = "#0072b2", "#56b4e9", "#d55e00"
 
@@ -26,8 +27,9 @@ def bits(one: dict[str, Any]) -> Figure:
         for world, colour, title in (("rate", "rate", "in rates"), ("chip", "spiking", "in integers")):
             each.stairs(found[world], found["edges"], color=COLOURS[colour], label=f"learned {title}")
         each.set_yscale("log")
+        each.yaxis.set_minor_formatter(NullFormatter())
         label(each, "W [rate units]", "share of synapses", name)
-    axes[-1].legend(fontsize=7, frameon=False)
+    legend_above(drawn, axes[-1])
     return drawn
 
 
@@ -49,8 +51,7 @@ def traces(held: dict[str, Any]) -> Figure:
             title = f"{layer}, {said} unit {one['unit']}; all: cosine {one['cosine']:.3f}"
             title += f", {100 * one['full']:.1f} % at the limit"
             label(each, "presentation" if row else "", f"{trace} [steps, {low} .. {high}]", title)
-    handles, names = axes[0].get_legend_handles_labels()
-    made.legend(handles, names, fontsize=8, ncols=2, loc="outside upper center", frameon=False)
+    legend_above(made, axes[0])
     return made
 
 
@@ -67,11 +68,9 @@ def _ranges(axes: Any, chip: dict[str, Any]) -> None:
             needed = float(np.log2(chip["ranges"][key][name]))
             axes.plot(needed, place + height, "|", color=_NEED, markersize=11, markeredgewidth=2)
     axes.set_yticks(range(len(names)), list(reversed(names)), fontsize=8)
-    for colour, text in (
-        (_WEIGHT, "a weight's bits"),
-        (_TAG, "a tag's bits"),
-        (_NEED, "99.9 % of |w|, |dw|"),
-    ):
+    tagged = any(scale["carry"] > 1 for scale in chip["scales"].values())
+    shown = [(_WEIGHT, "a weight's bits"), *([(_TAG, "a tag's bits")] if tagged else [])]
+    for colour, text in (*shown, (_NEED, "99.9 % of |w|, |dw|")):
         axes.plot([], [], color=colour, linewidth=3, label=text)
     axes.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     label(axes, "log2 of a value [rate units]", "")

@@ -18,15 +18,15 @@ h1{line-height:1.2}h2{margin-top:2.5rem}
 figure{margin:1rem 0}img{max-width:100%;background:white;border-radius:4px}
 figcaption{margin-top:.3rem}
 .wide{overflow-x:auto}
-table{border-collapse:collapse;font-size:.9rem}
+table{border-collapse:separate;border-spacing:0;font-size:.9rem}
 td,th{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #8884}
 td{white-space:nowrap}th{vertical-align:bottom}
-td:first-child,th:first-child{text-align:left;white-space:normal;position:sticky;left:0;background:Canvas}
+td:first-child,th:first-child{text-align:left;white-space:normal;position:sticky;left:0;background:Canvas;min-width:7rem}
 code,pre{font-size:.9em}pre{overflow-x:auto}
 @media(max-width:44rem){
 body{padding:1rem}
 figure img{max-width:none;width:44rem}
-td:first-child,th:first-child{min-width:7rem;max-width:45vw}
+td:first-child,th:first-child{max-width:45vw}
 }
 @media print{
 body{max-width:none;padding:0;font-size:11pt}
@@ -35,7 +35,7 @@ section,figure,tr{break-inside:avoid}
 img{max-height:23cm}
 .wide{overflow:visible}
 table{font-size:8pt}td,th{padding:.15rem .3rem;white-space:normal}
-td:first-child,th:first-child{position:static}
+td:first-child,th:first-child{position:static;min-width:0}
 }
 """
 
@@ -92,9 +92,9 @@ def cost_and_versions(results: dict[str, Any]) -> list[str]:
 def again(experiment: str, files: str = "") -> str:
     """Return how to make a run once more; ``experiment`` is its TOML text, ``files`` HTML on what it left."""
     return (
-        "<h2>Again</h2><p><code>neuroclapp run DIR/experiment.toml --out AGAIN</code>, where <code>DIR</code> is "
-        "this run's directory, makes it once more in <code>AGAIN</code>: <code>experiment.toml</code> holds every "
-        f"value, those set on the command line too. {files}</p>"
+        "<h2>Again</h2><p><code>neuroclapp run DIR/experiment.toml --out AGAIN</code> makes this run once "
+        "more in <code>AGAIN</code>; <code>DIR</code> is its directory. <code>experiment.toml</code> holds "
+        f"every value, those set on the command line too. {files}</p>"
         f"<details><summary>experiment.toml</summary><pre>{escape(experiment)}</pre></details>"
     )
 

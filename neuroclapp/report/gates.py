@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .style import COLOURS, FIXATION, NAMES, SACCADE, figure, label
+from .style import COLOURS, FIXATION, NAMES, SACCADE, figure, label, legend_above
 
 Array = NDArray[np.float64]
 
@@ -49,8 +49,8 @@ def gates(
             scores.hist(values[sign[recent] == value], edges, color=colour, alpha=0.6, label=name)
             scores.axvline(value, color=colour, ls="--", lw=1.2)
         label(scores, "score u", "pairs", f"{layer}, {NAMES[last.world]}, last {len(recent)} pairs")
-    axes[0].legend(fontsize=8, frameon=False)
-    axes[len(layers)].legend(fontsize=8, frameon=False)
+    for each in (axes[0], axes[len(layers)]):
+        each.legend(fontsize=8, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.1))
     return made
 
 
@@ -62,9 +62,10 @@ def score_scatter(
     for each, layer, u_spiking, u_rate in zip(axes, layers, spiking, rate, strict=True):
         for value, colour, name in ((1, FIXATION, "fixations"), (-1, SACCADE, "saccades")):
             shown = sign == value
-            each.plot(u_rate[shown], u_spiking[shown], ".", color=colour, ms=2.5, alpha=0.4, label=name)
+            each.plot(u_rate[shown], u_spiking[shown], ".", color=colour, ms=2.5, alpha=0.4)
+            each.plot([], [], ".", color=colour, ms=8, label=name)
             each.axvline(value, color=colour, lw=1, ls="--")
             each.axhline(value, color=colour, lw=1, ls="--")
         label(each, "score u in rates", "score u, modulators' estimate", layer)
-    axes[0].legend(fontsize=8, frameon=False, markerscale=3)
+    legend_above(made, axes[0])
     return made

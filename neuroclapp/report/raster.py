@@ -49,8 +49,10 @@ def raster(
     for each in axes:
         _presentations(each, sign, timing.steps * ms, timing.steps_on * ms)
     for each, (name, events) in zip(axes, spikes.items(), strict=False):
-        size = 1.5 + 5 * events.packet / max(events.packet.max(initial=1), 1)
-        each.scatter(events.step * ms, events.unit, s=size, color="black", linewidths=0, alpha=0.6)
+        inside = events.step < len(sign) * timing.steps
+        size = 1.5 + 5 * events.packet[inside] / max(events.packet.max(initial=1), 1)
+        at, unit = events.step[inside] * ms, events.unit[inside]
+        each.scatter(at, unit, s=size, color="black", linewidths=0, alpha=0.6)
         label(each, "", "unit", name)
     dendrite, score, gamma = axes[len(spikes) :]
     time = np.arange(len(steps.apical)) * ms

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from .document import Shown, again, cost_and_versions, document, pictures, table
-from .style import COLOURS, NAMES, figure, label
+from .style import COLOURS, NAMES, figure, label, legend_above
 from .text import cell
 
 #: Measures by key of a condition's results: where to find one, and its name on an axis.
@@ -92,10 +92,10 @@ def curves(picture: dict[str, Any], results: dict[str, Any]) -> Figure:
                 each.minorticks_off()
         if measure.startswith("paired_difference"):
             each.axhline(0.0, color="black", lw=0.7, ls=":")
+        _within(each, measure)
     for each in axes[len(measures) :]:
         each.set_visible(False)
-    handles, names = axes[0].get_legend_handles_labels()
-    made.legend(handles, names, fontsize=8, ncols=4, loc="outside upper center", frameon=False)
+    legend_above(made, axes[0])
     return made
 
 
@@ -112,7 +112,7 @@ def layers(picture: dict[str, Any], results: dict[str, Any]) -> Figure:
             _by_layer(top, at + shift, one["accuracy"][world], mark, colour, NAMES[world])
         raw = one["accuracy"]["raw"]["mean"][0]
         top.axhline(raw, color=COLOURS["raw"], ls="--", lw=1.2, label=NAMES["raw"])
-        top.set_ylim(max(0.0, low - 5), None)
+        top.set_ylim(max(0.0, low - 5), min(103.0, top.get_ylim()[1]))
         label(top, "", "test accuracy [%]", one["title"])
         for number, measure in enumerate(_AGREEMENT):
             shift = 0.08 * (number - (len(_AGREEMENT) - 1) / 2)
@@ -124,8 +124,7 @@ def layers(picture: dict[str, Any], results: dict[str, Any]) -> Figure:
     seeds = np.concatenate([np.ravel(measured(one, m)["per_seed"]) for one in found for m in _AGREEMENT])
     for below in axes[len(found) :]:
         below.set_ylim(seeds.min() - 0.003, max(1.0, seeds.max()) + 0.003)
-    axes[0].legend(fontsize=8, frameon=False)
-    axes[len(found)].legend(fontsize=8, frameon=False)
+    legend_above(made, axes[0], axes[len(found)])
     return made
 
 
@@ -146,41 +145,60 @@ def breaks(picture: dict[str, Any], results: dict[str, Any]) -> str:
     for curve, points in _points(picture["name"], results).items():
         worst = [(min(measured(one, "accumulated_cosine.w_ff")["mean"]), x) for x, one in points]
         best, at = max(worst, key=lambda pair: pair[0])
-        broken = [f"{x:g}" if isinstance(x, float | int) else str(x) for value, x in worst if value < BROKEN]
+        broken = [_place(x) for value, x in worst if value < BROKEN]
         where = f"below {BROKEN} at {', '.join(broken)}" if broken else f"never below {BROKEN}"
-        place = f"{at:g}" if isinstance(at, float | int) else str(at)
-        said.append(f"{curve + ': ' if curve else ''}best {best:.3f} at {place}, {where}")
-    return f"Accumulated cosine of W in its worst layer: {'; '.join(said)}."
+        said.append(f"{curve + ': ' if curve else ''}best {best:.3f} at {_place(at)}, {where}")
+    along = f", by {picture['x']}" if picture["x"] else ""
+    return f"Accumulated cosine of W in its worst layer{along}: {'; '.join(said)}."
 
 
-COLUMNS = (
-    ("accumulated_cosine.w_ff", "acc. cos W", ".4f"),
-    ("accumulated_cosine.w_pred", "acc. cos W_pred", ".4f"),
-    ("update_cosine.w_ff", "update cos W", ".4f"),
-    ("gate_agreement", "gates", ".4f"),
-    ("gate_kappa", "kappa", ".4f"),
-    ("trajectory_cosine", "trajectory", ".3f"),
-    ("trajectory_share", "its share", ".3f"),
-    ("spikes", "spikes", ".2f"),
-    ("excess_spikes", "excess", ".3f"),
-    ("accuracy.random", "random [%]", ".1f"),
-    ("accuracy.random_spiking", "in spikes", ".1f"),
-    ("accuracy.rate", "rates", ".1f"),
-    ("accuracy.spiking", "spikes", ".1f"),
-    ("paired_difference.spiking_minus_rate", "minus rates", "+.2f"),
+def _place(x: float | str) -> str:
+    """Return a number as it is and a name, which may hold commas, in quotes."""
+    return f"{x:g}" if isinstance(x, float | int) else f'"{x}"'
+
+
+#: Tables of all conditions: measures, their names where an axis has another, and formats.
+TABLES: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "Agreement with the rate rule": (
+        ("accumulated_cosine.w_ff", "", ".4f"),
+        ("accumulated_cosine.w_pred", "", ".4f"),
+        ("update_cosine.w_ff", "", ".4f"),
+        ("gate_agreement", "", ".4f"),
+        ("gate_kappa", "", ".4f"),
+        ("trajectory_cosine", "", ".3f"),
+        ("trajectory_share", "", ".3f"),
+        ("spikes", "", ".2f"),
+        ("excess_spikes", "", ".3f"),
+    ),
+    "Test accuracy": (
+        ("accuracy.random", "random, rates [%]", ".1f"),
+        ("accuracy.random_spiking", "random, spikes [%]", ".1f"),
+        ("accuracy.rate", "learned in rates [%]", ".1f"),
+        ("accuracy.spiking", "learned in spikes [%]", ".1f"),
+        ("paired_difference.spiking_minus_rate", "spikes - rates, paired [points]", "+.2f"),
+    ),
+}
+_MEANING = (
+    "Cosines compare the direction of weight changes in spikes with that of the rate rule's: accumulated, of "
+    "the sum of all changes, and update, of a single one, as a mean over presentations; both on shared "
+    "weights. Gate agreement is the share of pairs with the same gamma in both worlds, and Cohen's kappa the "
+    "same with chance taken off. The trajectory cosine is that of the total change of W in worlds that run "
+    "freely; its ceiling is a rate run against itself with 0.1 % input noise. Spikes and excess spikes are "
+    "means per unit and presentation; excess are those beyond the final charge, which cannot be taken back."
 )
 
 
-def columns(results: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows, one for each condition and layer: means with 95 % intervals."""
+def columns(results: dict[str, Any], name: str) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows of a table, by its name in `TABLES`: a row for each condition and layer.
+
+    Cells are means with 95 % intervals.
+    """
     rows = []
     for one in results["conditions"].values():
         for n, layer in enumerate(one["layers"]):
-            cells = [one["title"] if n == 0 else "", layer]
-            for measure, _, form in COLUMNS:
-                cells.append(cell(measured(one, measure), form, n))
-            rows.append(cells)
-    return ["condition", "layer", *(name for _, name, _ in COLUMNS)], rows
+            figures = [cell(measured(one, measure), form, n) for measure, _, form in TABLES[name]]
+            rows.append([one["title"] if n == 0 else "", layer, *figures])
+    return ["condition", "layer", *(text or MEASURES[measure] for measure, text, _ in TABLES[name])], rows
 
 
 def raw(results: dict[str, Any]) -> str:
@@ -203,8 +221,9 @@ def page(results: dict[str, Any], shown: Sequence[tuple[Shown, bytes]], experime
         "the rate rule stands beside the spikes at every presentation; trajectories and accuracies are of "
         "worlds that run "
         f"freely from the same start. {escape(raw(results))}</p>",
+        f"<p>{escape(_MEANING)}</p>",
         *pictures(shown),
-        "<h2>All conditions</h2>" + table(*columns(results)),
+        *(f"<h2>{name}, all conditions</h2>{table(*columns(results, name))}" for name in TABLES),
         *cost_and_versions(results),
         again(experiment),
     ]
@@ -222,6 +241,15 @@ def _points(picture: str, results: dict[str, Any]) -> dict[str, list[tuple[Any, 
         if all(isinstance(x, float | int) for x, _ in points):
             points.sort(key=lambda pair: pair[0])
     return found
+
+
+def _within(axes: Axes, measure: str) -> None:
+    """Keep an axis to what a measure can be: intervals of few seeds may reach further."""
+    low, high = axes.get_ylim()
+    if measure.startswith("accuracy"):
+        axes.set_ylim(max(low, -3.0), min(high, 103.0))
+    elif "cosine" in measure or measure.startswith("gate_"):
+        axes.set_ylim(max(low, -1.05), min(high, 1.05))
 
 
 def _curve(

@@ -52,6 +52,17 @@ def figure(rows: int, columns: int, size: tuple[float, float], **keywords: Any) 
     return made, axes
 
 
+def legend_above(made: Figure, *axes: Axes) -> None:
+    """Name all that these axes show in a legend above the figure, where it hides nothing."""
+    handles: list[Any] = []
+    names: list[str] = []
+    for each in axes:
+        found = each.get_legend_handles_labels()
+        handles += found[0]
+        names += found[1]
+    made.legend(handles, names, fontsize=8, ncols=4, loc="outside upper center", frameon=False)
+
+
 def label(axes: Axes, x: str, y: str, title: str = "") -> None:
     """Name both axes, with units where they have any."""
     axes.set_xlabel(x, fontsize=9)

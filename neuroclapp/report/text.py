@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 
@@ -36,6 +37,14 @@ def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
         ]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def stacked(header: Sequence[str], width: int) -> list[list[str]]:
+    """Return the lines of a header whose cells are wrapped to a width; they end in the last line."""
+    heads = [wrap(cell, width) for cell in header]
+    tall = max(map(len, heads))
+    padded = [[*[""] * (tall - len(head)), *head] for head in heads]
+    return [list(line) for line in zip(*padded, strict=True)]
 
 
 def ruled(header: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:

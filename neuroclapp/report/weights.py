@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..analysis.measures import cosine
-from .style import COLOURS, NAMES, TARGETS, figure, label
+from .style import COLOURS, NAMES, TARGETS, figure, label, legend_above
 
 Array = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ def norms(worlds: Sequence[Moving], layers: Sequence[str]) -> Figure:
             change = np.linalg.norm((snapshots - snapshots[0]).reshape(len(snapshots), -1), axis=1)
             each.plot(moving.at, change, style, color=COLOURS[moving.world], label=NAMES[moving.world])
         label(each, "presentation", "norm of change", f"{layer}, {TARGETS[target]}")
-    axes[0].legend(fontsize=8, frameon=False)
+    legend_above(made, axes[0])
     return made
 
 
@@ -55,7 +55,7 @@ def single_weights(worlds: Sequence[Moving], layers: Sequence[str], count: int =
             "weight",
             f"{layer}, W: the {count} that moved most, {NAMES[worlds[0].world]}",
         )
-    axes[0].legend(fontsize=8, frameon=False)
+    legend_above(made, axes[0])
     return made
 
 
@@ -68,18 +68,12 @@ def trajectories(
     for each, layer in zip(axes, layers, strict=True):
         a, b = (m.weights[f"{layer}.w_ff"] for m in (rate, spiking))
         rows = [(int(np.searchsorted(rate.at, n)), int(np.searchsorted(spiking.at, n))) for n in common]
-        each.plot(common, [cosine(a[i] - a[0], b[j] - b[0]) for i, j in rows], color=COLOURS["spiking"])
-        each.axhline(ceiling[layer], color="black", ls=":", lw=1.2)
-        each.annotate(
-            "ceiling at the end",
-            (common[0], ceiling[layer]),
-            (0, -11),
-            textcoords="offset points",
-            ha="left",
-            fontsize=8,
-        )
+        cosines = [cosine(a[i] - a[0], b[j] - b[0]) for i, j in rows]
+        each.plot(common, cosines, color=COLOURS["spiking"], label="spikes and rates")
+        each.axhline(ceiling[layer], color="black", ls=":", lw=1.2, label="ceiling at the end")
         each.set_ylim(min(0.9, each.get_ylim()[0]), 1.005)
         label(each, "presentation", "cosine, spikes and rates", f"{layer}, total change of W")
+    legend_above(made, axes[0])
     return made
 
 
@@ -125,6 +119,6 @@ def receptive_fields(start: Array, worlds: Mapping[str, Array], side: int, count
             if column == 0:
                 each.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
     made.supxlabel(
-        "unit of layer 1 (number above) ; pixel by pixel, ON minus OFF weight, red positive", fontsize=8
+        "unit of layer 1 (number above); pixel by pixel, ON minus OFF weight, red positive", fontsize=8
     )
     return made

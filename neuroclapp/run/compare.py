@@ -65,6 +65,7 @@ def compare(run: RunDirectory) -> dict[str, Any]:
         "experiment": experiment.title,
         "seeds": list(experiment.seeds),
         "layers": [layer.name for layer in run.network.layers],
+        "about": _about(run),
         "versions": versions(),
         "cost": run.cost(),
         "accuracy": _accuracy(seeds, "accuracy"),
@@ -77,6 +78,25 @@ def compare(run: RunDirectory) -> dict[str, Any]:
         results["lava"] = read_json(run.folder / "lava.json")
     write_json(run.folder / "results.json", results)
     return results
+
+
+def _about(run: RunDirectory) -> dict[str, Any]:
+    """Return what was shown and what was built; times are in seconds."""
+    data, populations = run.experiment.data, run.populations
+    timing = populations.timing
+    return {
+        "presentations": data.presentations,
+        "labels": len(run.data.training.labels),
+        "few_labels": data.few_labels,
+        "test_images": len(run.data.test.labels),
+        "test_glimpses": data.test_glimpses,
+        "inputs": int(np.prod(run.network.input)),
+        "units": [layer.units for layer in run.network.layers],
+        "neurons": populations.layers[0].soma.neurons,
+        "duration": timing.duration,
+        "flush": timing.flush,
+        "dt": timing.dt,
+    }
 
 
 def _compare(run: RunDirectory, seed: int, report: Report) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from ..report.datasets import data_name
 from ..report.references import not_compared
 from ..report.systems_page import columns, comparable
-from ..report.text import ruled
+from ..report.text import ruled, stacked
 from .systems import SystemsRun, compare_systems
 
 #: The width of a header's cell, which is wrapped, and of a system's title.
@@ -25,15 +25,12 @@ def show_systems(run: SystemsRun) -> None:
 def table(results: dict[str, Any]) -> str:
     """Return the systems of a run as text: means with 95 % intervals over seeds."""
     header, rows = columns(results)
-    heads = [wrap(cell, _HEADER) for cell in header]
-    tall = max(map(len, heads))
-    lines = [[*[""] * (tall - len(head)), *head] for head in heads]
-    cells = [list(line) for line in zip(*lines, strict=True)]
+    cells = []
     for row in rows:
         first, *rest = wrap(row[0], _TITLE) or [""]
         cells += [[first, *row[1:]], *([f"  {line}", *[""] * (len(row) - 1)] for line in rest)]
     text = [f"{results['experiment']}: {data_name(results)}, scale {results['scale']}", ""]
-    text += ruled(cells[:tall], cells[tall:])
+    text += ruled(stacked(header, _HEADER), cells)
     if any(one["published"] is not None for one in results["systems"].values()):
         text += ["", comparable(results)]
     for sentence in not_compared(results):

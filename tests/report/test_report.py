@@ -19,6 +19,20 @@ from neuroclapp.spiking.mapping import Spiking, populations
 
 DRAW = np.random.default_rng(0)
 LAYERS = ["one", "two"]
+PAIRED = ("paired_difference", "paired_difference_few_labels")
+ABOUT = {
+    "presentations": 18000,
+    "labels": 1000,
+    "few_labels": 150,
+    "test_images": 500,
+    "test_glimpses": 3,
+    "inputs": 128,
+    "units": [64, 32],
+    "neurons": 16,
+    "duration": 0.1,
+    "flush": 0.025,
+    "dt": 0.005,
+}
 
 
 def figures(seeds=3, layers=2):
@@ -32,7 +46,9 @@ def figures(seeds=3, layers=2):
 
 
 def results(targets=("w_ff", "w_pred", "w_retro"), lava=True, seeds=3):
+    pairs = ("spiking_minus_rate", "rate_minus_raw")
     made = {
+        **{key: {pair: figures(seeds) for pair in pairs} for key in PAIRED},
         "experiment": "digits <and> & more",
         "seeds": list(range(seeds)),
         "layers": LAYERS,
@@ -121,7 +137,7 @@ def test_receptive_fields_show_on_minus_off_of_the_same_units():
 
 def test_one_seed_has_no_interval_on_the_page_and_no_bar_in_the_figure():
     """A page of three seeds has one interval for each value: of worlds, kinds of labels and layers."""
-    values = 2 * (2 * len(NAMES) - 1) + 2 * (2 * 3 + 2)
+    values = 2 * (2 * len(NAMES) - 1) + 2 * 2 * 2 + 2 * (2 * 3 + 2)
     for seeds, expected in ((3, values), (1, 0)):
         text = page(results(seeds=seeds), [], "seeds = [0]")
         assert text.count(" ± ") == expected
@@ -141,6 +157,47 @@ def test_the_page_holds_everything_and_asks_for_nothing():
     assert "<script" not in text
     assert "digits &lt;and&gt; &amp; more" in text
     assert "A &lt; B &amp; C." in text
+
+
+def test_differences_within_a_seed_are_on_the_page():
+    found = results()
+    found["paired_difference"]["spiking_minus_rate"]["mean"] = [-0.123, 4.567]
+    found["paired_difference"]["spiking_minus_rate"]["interval"] = [1.0, 2.0]
+    rows = page(found, [], "").split("<tr>")
+    row = next(row for row in rows if "learned in spikes - learned in rates" in row)
+    assert re.findall(r"<td[^>]*>(.*?)</td>", row)[1:3] == ["-0.12 ± 1.00", "+4.57 ± 2.00"]
+
+
+def test_the_page_says_what_was_shown_to_what():
+    text = page(results() | {"about": ABOUT}, [], "")
+    said = (
+        "18000 presentations",
+        "128 inputs and layers of 64, 32 units",
+        "16 neurons per unit",
+        "100 ms of input and 25 ms without",
+        "steps of 5 ms",
+        "one, 1000 labels",
+        "two, 150 labels",
+        "500 images, 3 glimpses",
+    )
+    for each in said:
+        assert each in text, each
+    assert "all labels" not in text
+    assert "all labels" in page(results(), [], "")
+
+
+@pytest.mark.parametrize(("share", "warned"), [(0.96, True), (0.04, True), (0.6, False)])
+def test_gates_that_hardly_move_are_named(share, warned):
+    found = results()
+    found["agreement"]["gate_open_fraction"] = {**figures(), "mean": [0.5, share]}
+    assert (f"open in two {100 * share:.0f} % of the pairs" in page(found, [], "")) == warned
+
+
+def test_a_spike_after_the_last_presentation_is_not_drawn():
+    made = a_raster()
+    right = made.axes[-1].get_xlim()[1]
+    for axes in made.axes[:3]:
+        assert axes.collections[-1].get_offsets()[:, 0].max() < right
 
 
 def test_lava_is_shown_by_layer():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from neuroclapp.errors import InputError
 from neuroclapp.onchip import series
 from neuroclapp.onchip.chip import Chip, load_chip
-from neuroclapp.onchip.interpreter import LAVA_WORDS, Rule, Words, apply, rate
+from neuroclapp.onchip.interpreter import LAVA_WORDS, Rule, Words, apply, apply_once, rate
 from neuroclapp.onchip.series import Operand, Term
 
 PRE, POST = 5, 4
@@ -110,6 +110,43 @@ def test_an_epoch_equals_the_equations_synapse_by_synapse(dw, dd, dt, words, mod
                 if series_:
                     expected = by_hand(series_, target, here, random[i, j], words, mode, sign)
                     assert found[target][i, j] == expected
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    rules=st.tuples(terms, terms, terms).filter(any),
+    words=st.sampled_from([LAVA_WORDS, Words.of(4), Words.of(12, 10), Words.of(16, 16), Words.of(6, 5)]),
+    mode=st.sampled_from(["lava", "corrected"]),
+    sign=st.sampled_from(["mixed", "excitatory", "inhibitory"]),
+    own=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_compiled_epoch_equals_the_other(rules, words, mode, sign, own, seed):
+    draw, networks = np.random.default_rng(seed), 3
+    shapes = {**dict.fromkeys(TRACES[:2], (networks, PRE)), **dict.fromkeys(TRACES[2:], (networks, POST))}
+    values = {name: draw.integers(-9, 2**words.trace + 9, shape) for name, shape in shapes.items()}
+    values |= {"x0": draw.integers(0, 2, (networks, PRE)), "y0": draw.integers(-1, 2, (networks, POST))}
+    values["u"] = draw.integers(0, 2)
+    for name in "wdt":
+        low, high = words.range(name)
+        values[name] = draw.integers(low - 20, high + 20, (networks, POST, PRE)).astype(np.int32)
+    before = {name: value.copy() for name, value in values.items()}
+    random = [
+        lambda: float(draw.random()),
+        lambda: [np.random.default_rng([seed, n]) for n in range(networks)],
+    ][own]
+    state = draw.bit_generator.state
+    try:
+        expected = apply(Rule(*rules), values, random(), words, mode, sign)
+    except InputError:  # a product of more than 62 bits
+        return
+    draw.bit_generator.state = state
+    found = apply_once(Rule(*rules), values, random(), words, mode, sign)
+    assert list(found) == list(expected)
+    for name in found:
+        np.testing.assert_array_equal(found[name], expected[name])
+    for name, value in before.items():
+        np.testing.assert_array_equal(values[name], value)
 
 
 def test_a_weight_changes_by_its_rate_and_lava_rounds_all_synapses_alike():

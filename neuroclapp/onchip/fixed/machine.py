@@ -1,8 +1,8 @@
 """The integer simulator: networks of one program side by side, presentation by presentation.
 
 Within a presentation weights stand still, so that dendrites follow from counts; somata go step by step.
-Learning is `neuroclapp.onchip.interpreter.apply`, once for each window of a layer whose gate is open: in all
-other epochs no synapse changes, since y1 - 64 and y3 are 0.
+Learning is `neuroclapp.onchip.interpreter.apply_once`, once for each window of a layer whose gate is open: in
+all other epochs no synapse changes, since y1 - 64 and y3 are 0.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...plasticity import Factor, Gate, Target
 from ...presentations import generator
 from ..clock import WINDOWS, Window
-from ..interpreter import Mode, Rule, apply
+from ..interpreter import Mode, Rule, apply_once
 from .presented import folded, input_packets, released, replayed, respond
 from .program import FixedConnection, FixedLayer, FixedProgram
 from .schemes import neutral
@@ -277,7 +277,7 @@ class Machine:
             numbers: Any = random
             if isinstance(random, np.ndarray):
                 numbers = float(random[clock.window(window)[0] // clock.epoch])
-            changed = apply(self._rules[name], values, numbers, self.words, self.mode)
+            changed = apply_once(self._rules[name], values, numbers, self.words, self.mode)
             w, t = changed.get("w", w), changed.get("t", t)
             self.saturated[name] += int(np.count_nonzero((t <= low + 1) | (t >= high)))
         self.weights[name][chosen], self.tags[name][chosen] = w, t

@@ -2,6 +2,7 @@
 
 from .dense import StaticDense
 from .neurons import LIF, Membrane
+from .once import apply_once
 from .plastic import Learning, PlasticDense
 from .random import LavaNumbers, Numbers, OwnNumbers
 from .rules import Rule, apply
@@ -30,6 +31,7 @@ __all__ = [
     "Trace",
     "Words",
     "apply",
+    "apply_once",
     "loop",
     "rate",
     "run",

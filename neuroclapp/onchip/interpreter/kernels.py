@@ -132,7 +132,8 @@ class Room(NamedTuple):
     end of its steps. ``seen`` (products and times + 2, units): other at each time, own, and a product's
     addend in one row of synapses. ``always`` (1, units): the epoch's end. ``before`` (slots, post) and
     ``after`` (1, post): one row. ``active`` and ``size`` (products,): where in ``seen`` an addend stands, and
-    what it is multiplied by.
+    what it is multiplied by. ``each`` (targets, networks and rows, columns): what rounds each synapse up, or
+    empty.
     """
 
     rows: Integers
@@ -143,6 +144,7 @@ class Room(NamedTuple):
     after: Integers
     active: Integers
     size: Integers
+    each: Integers
 
 
 @_compiled
@@ -194,7 +196,8 @@ def advance(
                 _follow(room.columns, clock.factor_y, now.y, now.post_spike, network, fall, rise, clock.most)
             holds = (step + n + 1) // clock.epoch % rules.period == 0
             _look(rules, room, now.pre_spike, now.post_spike, network, holds)
-            whole = _learn(rules, room, now, network, drawn.upwards[epoch], holds, whole)
+            upwards, spikes = drawn.upwards[epoch], (now.pre_spike, now.post_spike)
+            whole = _learn(rules, room, now.synapses, spikes, network, upwards, holds, whole)
             for k in range(2):
                 _copy(now.x, 2 * network + k, room.rows, len(room.rows) - 2 + k)
             if not clock.written:
@@ -324,20 +327,22 @@ def _decay_and_strike(history, row, kinds, factor, fall, rise, spike, network, t
 def _look(rules, room, row_time, column_time, network, holds):  # type: ignore[no-untyped-def]
     """Find what products make of neurons at the end of an epoch."""
     seen, factors, part, most, least = room.seen, rules.factors, rules.part, rules.most, rules.least
-    times = len(room.rows) // 2
+    times = len(seen) // len(rules.spike) - 2
+    row_kinds, column_kinds = len(room.rows) // times, len(room.columns) // times
     for p in range(len(rules.spike)):
         kind, place, mantissa, first = rules.spike[p], rules.place[p], rules.mantissa[p], p * (times + 2)
-        mine, kinds, time, here = room.rows, 2, row_time, network
-        theirs, since = room.columns, 1
+        mine, kinds, time, here = room.rows, row_kinds, row_time, network
+        theirs, others, since = room.columns, column_kinds, 1
         if kind == COLUMN:
-            mine, kinds, time, theirs = room.columns, 3, column_time, room.rows
+            mine, kinds, time = room.columns, column_kinds, column_time
+            theirs, others = room.rows, row_kinds
         elif kind == ALWAYS:
             time, here, since = room.always, 0, times - 1
             if not holds:
                 continue
         own, other = (ONE, mantissa) if place == OTHER else (mantissa, ONE)
         _look_own(factors, part[p, 0], part[p, 1], own, seen, first + times, mine, kinds, time, here)
-        _look_other(factors, part[p, 1], part[p, 2], other, seen, first, since, times, theirs, 5 - kinds)
+        _look_other(factors, part[p, 1], part[p, 2], other, seen, first, since, times, theirs, others)
         if place != MIXED:
             begin, end = (times, times + 1) if place == OWN else (since, times)
             for at in range(begin, end):
@@ -401,14 +406,14 @@ def _shift(product, to, shift, left, half, least, most):  # type: ignore[no-unty
 
 
 @_compiled
-def _learn(rules, room, now, network, upwards, holds, whole):  # type: ignore[no-untyped-def]
+def _learn(rules, room, synapses, spikes, network, upwards, holds, whole):  # type: ignore[no-untyped-def]
     """Change a network's synapses at the end of an epoch; say whether the next one must look at them all."""
     begin, slot, spike, place, part = rules.begin, rules.slot, rules.spike, rules.place, rules.part
     fraction, factors, least, most = rules.fraction, rules.factors, rules.least, rules.most
     seen, before, after, active, size = room.seen, room.before, room.after, room.active, room.size
-    synapses, row_time, column_time = now.synapses, now.pre_spike, now.post_spike
-    slots, columns = before.shape
-    rows, targets, times = row_time.shape[1], len(slot), len(room.rows) // 2
+    row_time, column_time = spikes
+    each, (slots, columns) = room.each, before.shape
+    rows, targets, times = row_time.shape[1], len(slot), len(seen) // len(spike) - 2
     some = False
     for i in range(columns):
         some |= column_time[network, i] > 0
@@ -438,27 +443,38 @@ def _learn(rules, room, now, network, upwards, holds, whole):  # type: ignore[no
                     at, factor = base + times - 1, seen[own, row] if holds else 0
                 if factor == 0:
                     continue
-                plain = part[p, 2] == part[p, 3] and rules.half[p] == 0 and rules.shift[p] < 32
-                if place[p] == MIXED and plain:
-                    _scale_and_shift(seen, addend, factor, at, rules.shift[p], rules.left[p], least, most)
-                    at, factor = addend, 1
-                elif place[p] == MIXED:
-                    _scale(seen, addend, factor, at, columns)
-                    for f in range(part[p, 2], part[p, 3]):
-                        k, constant, low, high = factors[f, 0], factors[f, 1], factors[f, 2], factors[f, 3]
-                        if factors[f, 4]:
-                            _multiply_sign(seen, addend, before, k, constant, columns)
-                        else:
-                            _multiply(seen, addend, before, k, constant, low, high, columns)
-                    _shift(seen, addend, rules.shift[p], rules.left[p], rules.half[p], least, most)
+                if place[p] == MIXED:
+                    shift, left, half, f = rules.shift[p], rules.left[p], rules.half[p], part[p, 2]
+                    inner = part[p, 3] - f
+                    if inner == 0 and shift < 32:
+                        _scale_and_shift(seen, addend, factor, at, half, shift, left, least, most)
+                    elif inner == 1 and factors[f, 4] and shift < 32:
+                        k, constant = factors[f, 0], factors[f, 1]
+                        _sign_and_shift(
+                            seen, addend, factor, at, before, k, constant, half, shift, left, least, most
+                        )
+                    else:
+                        _scale(seen, addend, factor, at, columns)
+                        for f in range(part[p, 2], part[p, 3]):
+                            k, constant, low, high = (
+                                factors[f, 0],
+                                factors[f, 1],
+                                factors[f, 2],
+                                factors[f, 3],
+                            )
+                            if factors[f, 4]:
+                                _multiply_sign(seen, addend, before, k, constant, columns)
+                            else:
+                                _multiply(seen, addend, before, k, constant, low, high, columns)
+                        _shift(seen, addend, shift, left, half, least, most)
                     at, factor = addend, 1
                 active[count] = at
                 size[count] = factor
                 count += 1
             if count == 0 and not whole:
                 continue
-            # Between these ends a sum is in its target's range when it is rounded.
             up, bits, low, high = upwards[target], fraction[target], rules.low[target], rules.high[target]
+            # Between these ends a sum is in its target's range when it is rounded.
             bottom = np.int32(max(0 if low == 0 else least, (low << bits) - up))
             top = np.int32(min(0 if high == 0 else most, ((high + 1) << bits) - 1 - up))
             to, scale = first + slot[target] * rows, np.int32(1 << bits)
@@ -471,7 +487,16 @@ def _learn(rules, room, now, network, upwards, holds, whole):  # type: ignore[no
                 values, k, scale = after, 0, ONE
             last = max(count - 1, 0)
             final = size[last] if count > 0 else NOTHING
-            _round(synapses, to, values, k, scale, final, seen, active[last], bottom, top, up, bits)
+            if len(each):
+                up_at = (target * len(row_time) + network) * rows + row
+                bottom, top = (
+                    np.int32(NOTHING if low == 0 else least),
+                    np.int32(NOTHING if high == 0 else most),
+                )
+                _add(after, values, k, scale, final, seen, active[last], bottom, top)
+                _round_each(synapses, to, after, each, up_at, bits, low, high)
+            else:
+                _round(synapses, to, values, k, scale, final, seen, active[last], bottom, top, up, bits)
             if rules.tag[target]:
                 lowest |= _any_equal(synapses, to, low)
     return lowest
@@ -496,10 +521,24 @@ def _scale(seen, to, size, at, units):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _scale_and_shift(seen, to, size, at, shift, left, least, most):  # type: ignore[no-untyped-def]
+def _scale_and_shift(seen, to, size, at, half, shift, left, least, most):  # type: ignore[no-untyped-def]
     """Do at once what `_scale` and `_shift` do."""
     for i in range(seen.shape[1]):
         seen[to, i] = size * seen[at, i]
+        seen[to, i] += half
+        seen[to, i] = seen[to, i] >> (shift & 31)
+        seen[to, i] = seen[to, i] << (left & 31)
+        seen[to, i] = min(max(seen[to, i], least), most)
+
+
+@_inlined
+def _sign_and_shift(seen, to, size, at, values, row, constant, half, shift, left, least, most):  # type: ignore[no-untyped-def]
+    """Do at once what `_scale`, `_multiply_sign` and `_shift` do."""
+    for i in range(values.shape[1]):
+        value = np.int32(values[row, i] + constant)
+        seen[to, i] = size * seen[at, i]
+        seen[to, i] *= np.int32(value > 0) - np.int32(value < 0)
+        seen[to, i] += half
         seen[to, i] = seen[to, i] >> (shift & 31)
         seen[to, i] = seen[to, i] << (left & 31)
         seen[to, i] = min(max(seen[to, i], least), most)
@@ -530,3 +569,35 @@ def _round(to, row, values, at, scale, size, seen, seen_at, bottom, top, up, bit
         value = np.int32(value + np.int32(size * seen[seen_at, i]))
         value = np.int32(min(max(value, bottom), top) + up)
         to[row, i] = value >> (bits & 31)
+
+
+@_inlined
+def _round_each(to, row, values, each, at, bits, low, high):  # type: ignore[no-untyped-def]
+    """Round an accumulator, each synapse by a number of its own."""
+    for i in range(to.shape[1]):
+        value = np.int32(values[0, i] + each[at, i]) >> (bits & 31)
+        to[row, i] = min(max(np.int32(value), low), high)
+
+
+@_compiled
+def learn_once(
+    rules: Rules,
+    room: Room,
+    synapses: Integers,
+    row_traces: Integers,
+    column_traces: Integers,
+    row_spike: Integers,
+    column_spike: Integers,
+    upwards: Integers,
+    holds: bool,
+) -> None:
+    """Let networks learn for one epoch of one step, from traces (networks and kinds, units) as they are."""
+    networks = len(row_spike)
+    row_kinds, column_kinds = len(row_traces) // networks, len(column_traces) // networks
+    for network in range(networks):
+        for k in range(row_kinds):
+            _copy(room.rows, row_kinds + k, row_traces, network * row_kinds + k)
+        for k in range(column_kinds):
+            _copy(room.columns, column_kinds + k, column_traces, network * column_kinds + k)
+        _look(rules, room, row_spike, column_spike, network, holds)
+        _learn(rules, room, synapses, (row_spike, column_spike), network, upwards, holds, True)

@@ -19,14 +19,14 @@ from .state import State
 from .traces import GRADED, Dynamics
 from .words import Mode, Sign, Words
 
-_SPIKES = {"x0": ROW, "y0": COLUMN, "u": ALWAYS}
+_SPIKES = {"x": {"x0": ROW, "y0": COLUMN, "u": ALWAYS}, "y": {"x0": COLUMN, "y0": ROW, "u": ALWAYS}}
 #: A threshold that no voltage is below.
 _NEVER = -(2**31)
 
 
 @lru_cache(maxsize=256)
-def rules(rule: Rule, words: Words, mode: Mode, sign: Sign) -> Rules:
-    """Return a rule as arrays."""
+def rules(rule: Rule, words: Words, mode: Mode, sign: Sign, rows: str = "x") -> Rules:
+    """Return a rule as arrays; ``rows``: whether synapses stand in rows of one neuron of side x, or of y."""
     found = targets(rule, words, mode, sign)
     steps = [step for one in found for step in one.steps]
     begin = np.cumsum([0, *(len(one.steps) for one in found)])
@@ -35,7 +35,7 @@ def rules(rule: Rule, words: Words, mode: Mode, sign: Sign) -> Rules:
     parts, places = [], []
     for step in steps:
         part = [len(factors)]
-        for names in (*_sides(step), used):
+        for names in (*_sides(step, rows), used):
             factors += [
                 (names.index(one.name), one.constant, one.low, one.high, one.sign)
                 for one in step.factors
@@ -53,7 +53,7 @@ def rules(rule: Rule, words: Words, mode: Mode, sign: Sign) -> Rules:
         low=_whole([one.low for one in found]),
         high=_whole([one.high for one in found]),
         tag=np.array([one.name == "t" for one in found]),
-        spike=_whole([_SPIKES[step.dependency] for step in steps]),
+        spike=_whole([_SPIKES[rows][step.dependency] for step in steps]),
         place=_whole(places),
         mantissa=_whole([step.mantissa for step in steps]),
         half=np.array([step.half for step in steps], np.int64),
@@ -75,9 +75,10 @@ def variables(rule: Rule) -> tuple[str, ...]:
     return tuple(name for name in SYNAPTIC if name == "w" or name in read or name in rule.series())
 
 
-def _sides(step: Step) -> tuple[tuple[str, ...], ...]:
+def _sides(step: Step, rows: str) -> tuple[tuple[str, ...], ...]:
     """Return the traces of the neuron whose spike a product asks for, and those of the other."""
-    return (POST_TRACES, PRE_TRACES) if step.dependency == "y0" else (PRE_TRACES, POST_TRACES)
+    own = {"x0": "x", "y0": "y", "u": rows}[step.dependency]
+    return (POST_TRACES, PRE_TRACES) if own == "y" else (PRE_TRACES, POST_TRACES)
 
 
 def _whole(values: object) -> Integers:
@@ -171,18 +172,26 @@ def leave(now: Now, rule: Rule, state: State, membrane: Membrane) -> None:
     )
 
 
-def room(made: Rules, epoch: int, pre: int, post: int) -> Room:
-    """Return arrays to work in."""
-    products, widest = len(made.spike), max(pre, post)
+def room(
+    made: Rules,
+    epoch: int,
+    rows: int,
+    columns: int,
+    kinds: tuple[int, int] = (2, 3),
+    each: Integers | None = None,
+) -> Room:
+    """Return arrays to work in; ``kinds`` of traces there are by row and by column."""
+    products, widest = len(made.spike), max(rows, columns)
     return Room(
-        rows=np.zeros(((epoch + 1) * 2, pre), np.int32),
-        columns=np.zeros(((epoch + 1) * 3, post), np.int32),
+        rows=np.zeros(((epoch + 1) * kinds[0], rows), np.int32),
+        columns=np.zeros(((epoch + 1) * kinds[1], columns), np.int32),
         seen=np.zeros((products * (epoch + 3), widest), np.int64 if made.long else np.int32),
         always=np.full((1, widest), epoch, np.int32),
-        before=np.zeros((made.slots, post), np.int32),
-        after=np.zeros((1, post), np.int32),
+        before=np.zeros((made.slots, columns), np.int32),
+        after=np.zeros((1, columns), np.int32),
         active=np.zeros(products, np.int64),
         size=np.zeros(products, np.int32),
+        each=np.zeros((0, columns), np.int32) if each is None else each,
     )
 
 

@@ -46,6 +46,13 @@ class Rule:
         if len(clocks) > 1:
             raise InputError("rule", "dependency", clocks, "one connection has one k in all its rules")
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.w, self.d, self.t))
+
     @classmethod
     def parse(cls, dw: str | None = None, dd: str | None = None, dt: str | None = None) -> Rule:
         """Read the rules from text; raise InputError that names the product at fault."""

@@ -127,7 +127,14 @@ def _say(first: Any, description: type) -> str:
     if first["type"] == "missing":
         return "this key is missing"
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        fields = list(getattr(description, "__dataclass_fields__", {}))
-        close = difflib.get_close_matches(str(first["loc"][-1]), fields, n=1)
-        return "unknown key" + (f"; did you mean {close[0]!r}?" if close and len(first["loc"]) == 1 else "")
+        close = difflib.get_close_matches(str(first["loc"][-1]), _keys(first["loc"][:-1], description), n=1)
+        return "unknown key" + (f"; did you mean {close[0]!r}?" if close else "")
     return message
+
+
+def _keys(tables: Sequence[int | str], description: Any) -> list[str]:
+    """Return the keys of a table in a description; none where its place is not a description by itself."""
+    for table in tables:
+        fields = getattr(description, "__pydantic_fields__", {})
+        description = fields[table].annotation if table in fields else None
+    return list(getattr(description, "__pydantic_fields__", {}))

@@ -86,7 +86,9 @@ def test_an_unknown_name_gets_a_suggestion():
         ("data.presentations", '"many"', "data.presentations = 'many': should be a valid integer"),
         ("data.name", '"stl10"', "data.name = 'stl10': should be 'digits'"),
         ("seeds", "[1, 1]", r"seeds = \[1, 1\] must be one or more different numbers"),
-        ("learning.etta", "1.0", "learning.etta = 1.0: unknown key"),
+        ("learning.etta", "1.0", "learning.etta = 1.0: unknown key; did you mean 'eta'"),
+        ("spiking.timing.duratoin", "1.0", "unknown key; did you mean 'duration'"),
+        ("spiking.timing.xyz", "1.0", "spiking.timing.xyz = 1.0: unknown key$"),
         ("modle", '"digits"', "modle = 'digits': unknown key; did you mean 'model'"),
     ],
 )

@@ -79,16 +79,22 @@ def _chip(options: Options) -> Chip:
 def _coding(options: Options, network: Network) -> Coding:
     if options.run is not None:
         run = RunDirectory(options.run)
+        _compares_worlds(run.file)
         return _with(options, _measured(run, network), run.experiment.spiking)
-    path = catalog.find("experiments", options.experiment)
-    settings = catalog.read_toml(path)
-    if "kind" in settings or "like" in settings:
-        raise InputError(
-            path, "kind", settings.get("kind", "systems"), "an experiment with a [spiking] table"
-        )
+    _compares_worlds(catalog.find("experiments", options.experiment))
     experiment, _ = load_experiment(options.experiment)
     spiking = experiment.spiking
     return _with(options, _from(spiking, f"spikes as in experiment {options.experiment!r}"), spiking)
+
+
+def _compares_worlds(path: Path) -> None:
+    """Raise InputError for an experiment of another kind, which has no spikes of its own to plan with."""
+    table = catalog.read_toml(path)
+    if "kind" in table or "like" in table:
+        allowed = (
+            "must be left out: an experiment with a [spiking] table of its own is needed, like quickstart"
+        )
+        raise InputError(path, "kind", table.get("kind", "systems"), allowed)
 
 
 def _from(spiking: Spiking, said: str) -> Coding:

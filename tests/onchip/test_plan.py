@@ -271,6 +271,12 @@ def test_wrong_input_ends_with_2_and_one_line(arguments, said, capsys):
     assert printed.err.count("\n") == 1
 
 
+def test_a_run_of_another_kind_is_named(tmp_path, capsys):
+    (tmp_path / "experiment.toml").write_text('kind = "speech"')
+    assert main(["plan", "digits", "--chip", "loihi2", "--run", str(tmp_path)]) == 2
+    assert f"{tmp_path / 'experiment.toml'}: kind = 'speech': must be left out" in capsys.readouterr().err
+
+
 def test_bits_of_a_weight_change_memory(capsys):
     bits = []
     for number in ("8", "4"):

@@ -38,7 +38,7 @@ def respond(units: FixedUnits, charge: Integers, silent: int) -> tuple[Integers,
     v = np.full((len(charge), charge.shape[2]), units.threshold // 2, dtype=np.int64)
     packets = np.zeros_like(charge)
     for step in range(charge.shape[1]):
-        v = np.clip(v + charge[:, step], -_MOST, _MOST)
+        v = np.minimum(np.maximum(v + charge[:, step], -_MOST), _MOST)
         if step < silent:
             packets[:, step] = n = np.minimum(np.maximum(v // units.threshold, 0), units.neurons)
             v -= n * units.threshold

@@ -8,7 +8,8 @@ three matrices once for the update where the gate is open (read and written, 16 
 precision), and once to be heard (8 bytes), at the speed at which this machine adds a constant to an array as
 large.
 
-The last table is the weight update alone, the change of W by both products of its rule, over that floor.
+The last table is the weight update alone, the change of W by both products of its rule, over that floor; both
+take turns, so that a busy machine slows them alike.
 """
 
 from __future__ import annotations
@@ -38,16 +39,22 @@ from neuroclapp.spiking.state import rest
 
 def milliseconds(work: Callable[[], object], count: int, repeats: int) -> float:
     """Return the median CPU time of one of ``count`` presentations, without the first turn."""
-    taken = []
+    return in_turn([work], count, repeats)[0]
+
+
+def in_turn(works: list[Callable[[], object]], count: int, repeats: int) -> list[float]:
+    """Return what `milliseconds` does for works that take turns."""
+    taken: list[list[float]] = [[] for _ in works]
     for _ in range(repeats + 1):
-        start = time.process_time()
-        work()
-        taken.append(1000 * (time.process_time() - start) / count)
-    return statistics.median(taken[1:])
+        for each, work in zip(taken, works, strict=True):
+            start = time.process_time()
+            work()
+            each.append(1000 * (time.process_time() - start) / count)
+    return [statistics.median(each[1:]) for each in taken]
 
 
-def stream_speed(units: int, repeats: int) -> float:
-    """Return the time [ms] in which one matrix is read and written, in place."""
+def pass_over(units: int) -> tuple[Callable[[], object], int]:
+    """Return what reads and writes one matrix in place, and how many times it does."""
     matrix = np.zeros((units, units))
     turns = max(1, 2**22 // units**2)
 
@@ -55,7 +62,7 @@ def stream_speed(units: int, repeats: int) -> float:
         for _ in range(turns):
             np.add(matrix, 1.0, out=matrix)
 
-    return milliseconds(add, turns, repeats)
+    return add, turns
 
 
 def with_duration(made: Populations, duration: float) -> Populations:
@@ -78,7 +85,7 @@ def presentation(units: int, duration: float, count: int, options: argparse.Name
                 network.run(shown, weights, rest(made))
                 taken.append(1000 * (_children() - before) / count)
             found["Brian2, C++"] = statistics.median(taken[1:])
-    once = stream_speed(units, options.repeats)
+    once = milliseconds(*pass_over(units), options.repeats)
     found["floor"] = 3 * once * (open_share + 0.5)
     return found
 
@@ -101,13 +108,14 @@ def update(units: int, repeats: int) -> tuple[float, float]:
     for when in get_args(Time):
         factors += [Factor("x", when), Factor("z", when), Factor("rho", when)]
     present = {factor: draw.random((1, units)) for factor in factors}
-    turns = max(1, 2**22 // units**2)
+    add, turns = pass_over(units)
 
     def change() -> None:
         for _ in range(turns):
             learn(xp, made, 0, w, present, {"gamma": np.ones(1)}, np.array([np.inf]))
 
-    return milliseconds(change, turns, repeats), stream_speed(units, repeats)
+    ours, floor = in_turn([change, add], turns, repeats)
+    return ours, floor
 
 
 def draw_curves(curves: dict[str, dict[str, list[tuple[float, float]]]], path: Path) -> None:

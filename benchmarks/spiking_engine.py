@@ -1,6 +1,6 @@
 """What a presentation costs in the engine and in Brian2's C++ program: CPU and wall time, side by side.
 
-    python benchmarks/spiking_engine.py [--units 64 256 1024] [--presentations 200] [--threads 2] [--seeds 8]
+    python benchmarks/spiking_engine.py [--units 64 256 1024] [--presentations 200] [--threads 2] [--queues]
 
 Inference shows ``--presentations`` per call, at most 611, for as many Brian2's clocks keep in step; learning
 shows a quarter of them, at least 2.
@@ -9,7 +9,8 @@ One layer with as many inputs as units, T = 100 ms and dt = 1 ms, one neuron per
 an activity of 1, inputs uniform in [0, 1], on a grid: before anything is timed, the engine must have counted
 every spike as Brian2 did. Rows of the table:
 
-- Brian2: the compiled program, inference and learning, on one thread; compiling is not counted
+- Brian2: the compiled program, inference and learning, on one thread, its synapses row by row or
+  (``--queues``) by Brian2's own queues; compiling is not counted
 - engine: inference, presentations side by side, numpy on one thread and on ``--threads``, torch; learning,
   one simulation, and ``--seeds`` of them side by side (time per presentation of each)
 
@@ -94,7 +95,7 @@ def measure(units: int, options: argparse.Namespace) -> None:
     engines = {"numpy": Engine(made), f"numpy, {options.threads} threads": several}
     engines["torch"] = Engine(made, "torch", "cpu")
     with scratch() as folder:
-        compiled = CompiledNetwork(made, len(shown), folder)
+        compiled = CompiledNetwork(made, len(shown), folder, queues=options.queues)
         inference: dict[str, Work] = {"Brian2": lambda: compiled.run(shown, weights, start, False)}
         for name, engine in engines.items():
             inference[f"engine, {name}"] = partial(engine.run, shown, weights, learn=False)
@@ -140,7 +141,8 @@ def main() -> None:
     parser.add_argument("--units", type=int, nargs="+", default=[64, 256, 1024])
     parser.add_argument("--presentations", type=int, default=200)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=8, help="simulations that learn side by side")
+    parser.add_argument("--queues", action="store_true", help="Brian2's own queues instead of rows")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     most = longest(TIMING.period, TIMING.steps, TIMING.dt, max(1, options.presentations))

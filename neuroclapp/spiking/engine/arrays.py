@@ -131,7 +131,7 @@ class Arrays:
         if self.is_numpy and 1 <= len(pres) <= 2:
             from . import kernels
 
-            kernels.change(weights, chosen, np.stack(posts), np.stack(pres), grid or 0.0, bound)
+            kernels.change(weights, chosen, np.array(posts), np.array(pres), grid or 0.0, bound)
             return
         which: Any = slice(None) if len(chosen) == len(weights) else self.array(chosen, np.int64)
         most = self.array(bound) if np.isfinite(bound).any() else None

@@ -45,10 +45,11 @@ ALLOWED = {
 }
 #: Where a backend's package may be imported.
 ONLY = {
-    "brian2": {"spiking/building.py", "spiking/layers.py", "spiking/model.py", "spiking/standalone.py"},
+    "brian2": {f"spiking/{name}.py" for name in ("building", "layers", "model", "rows", "standalone")},
     "neo": {"spiking/neo.py"},
     "distributed": {"run/cluster.py"},
     "nir": {"onchip/nir.py"},
+    "numba": {"onchip/interpreter/kernels.py", "spiking/engine/kernels.py"},
     "lava": None,
 }
 

@@ -362,6 +362,20 @@ def test_what_is_wrong_is_named():
     state = PlasticDense(learning).start([[1]])
     with pytest.raises(InputError, match="written = None"):
         PlasticDense(learning).step(state, [1])
+    with pytest.raises(InputError, match="written = None"):
+        run(PlasticDense(learning), state, [[1]])
+    with pytest.raises(ValueError, match="reshape"):
+        run(PlasticDense(learning), state, np.ones((3, 1)), None, np.ones((2, 3, 1)))
+    two = PlasticDense(Learning(Rule.parse(dw="x0*y1"), epoch=3))
+    with pytest.raises(InputError, match=r"membrane = \(2,\)"):
+        loop(two, two.start([[1]]), LIF(1), LIF(1).start(2), [[1]])
+    late = two.start([[1]])
+    run(two, late, [[0], [1]])
+    with pytest.raises(InputError, match="epoch = 1: the state holds spikes of a longer epoch"):
+        run(dataclasses.replace(two, learning=Learning(two.learning.rule)), late, [[1]])
+    seeds = PlasticDense(Learning(Rule.parse(dw="x0*y1"), seed=(1, 2, 3)))
+    with pytest.raises(InputError, match=r"seed = \(1, 2, 3\)"):
+        run(seeds, seeds.start(np.zeros((2, 1, 1), int)), np.zeros((1, 2, 1)))
     with pytest.raises(InputError, match="learning: epoch = 0"):
         Learning(Rule.parse(dw="x0*y1"), epoch=0)
     with pytest.raises(InputError, match="trace: tau = -1"):

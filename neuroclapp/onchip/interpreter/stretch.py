@@ -82,14 +82,24 @@ def _advance(
     echoed = np.zeros((steps * echoes, networks, post), np.int32)
     if back is not None:
         echoed[...] = (np.asarray(back) != 0).reshape(echoed.shape)
-    shown = layout.own(written if learning.written else []).reshape(-1, 3, networks, post)
+    shown = layout.own(written if learning.written else [])
+    shown = shown.reshape(steps * learning.written, 3, networks, post)
+    if membrane.v.shape != state.pending.shape:
+        raise InputError(
+            "run", "membrane", membrane.v.shape, f"neurons of these synapses are {state.pending.shape}"
+        )
+    if max(int(one.max(initial=0)) for one in (state.pre_spike, state.post_spike)) > learning.epoch:
+        raise InputError("run", "epoch", learning.epoch, "the state holds spikes of a longer epoch")
     arriving = np.empty((steps, networks, post), np.int32)
+    drawn = layout.drawn(synapses, numbers, state.step, steps)
+    if len(drawn.fall_x) not in (1, *side[-1:]):
+        raise InputError("run", "seed", learning.seed, f"must be one, or one for each of {side} networks")
     made = layout.rules(learning.rule, synapses.words, synapses.mode, synapses.sign)
     now = layout.now(learning.rule, state, membrane)
     advance(
         made,
         layout.clock(synapses, echoes),
-        layout.drawn(synapses, numbers, state.step, steps),
+        drawn,
         now,
         layout.cells(cells, networks, membrane.v.shape),
         layout.room(made, learning.epoch, pre, post),

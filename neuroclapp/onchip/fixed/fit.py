@@ -5,11 +5,12 @@ For each matrix, with w, x, y and x y the quantiles (99.9 %) of what float runs 
     exponent   the finest with   2^-exponent 2^bits >= w
     replay     the finest with   x in at most ``levels`` of x1 (``carry``), or in all that a trace has
                (x1 y is a whole number of tag steps, so that finer x1 leave y fewer levels)
-    carry      the finest tag of which a whole range is not less than x y, and whose y fits a trace
+    carry      the finest tag that holds x y on top of the half step that may rest in it, and whose y fits a
+               trace; of ``batch``, the finest of which a whole range is not less than x y
     product    of ``weight`` and ``batch``: the finest e with which y fits a trace
 
 A bias is the synapse of an axon that is always on, and the neuron shows it the y of ``w_ff``: its carry is
-the finest tag of which a whole range is not less than its largest change.
+the finest tag that holds its largest change in the same way.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def fitted(populations: Populations, wide: Ranges, scheme: Scheme, words: Words 
         source = sources[layer] if target == "w_ff" else layer
         exponent = int(np.floor(np.log2(2.0**words.weight / widest)))
         if target == "bias":
-            room = 2.0**words.tag / (wide.change[name] * 2.0**exponent)
+            room = _room(scheme, words, wide.change[name] * 2.0**exponent)
             carry = 2 ** int(np.clip(np.floor(np.log2(room)), 1, words.tag - 2))
             carry = 1 if scheme.accumulate == "weight" else carry
             matrices[name] = MatrixScale(exponent, carry, matrices[f"{layer}.w_ff"].product)
@@ -84,7 +85,7 @@ def fitted(populations: Populations, wide: Ranges, scheme: Scheme, words: Words 
         pre = units[source].quantum * 2.0 ** replay[source]
         carry = 1
         if scheme.accumulate != "weight":
-            room = 2.0**words.tag / (wide.change[name] * 2.0**exponent)
+            room = _room(scheme, words, wide.change[name] * 2.0**exponent)
             if scheme.accumulate == "carry":
                 traced = wide.post[name] * pre * 2.0**exponent / per_product(scheme, 0, words)
                 room = min(room, most_traces / traced)
@@ -96,6 +97,12 @@ def fitted(populations: Populations, wide: Ranges, scheme: Scheme, words: Words 
         product = next((e for e, y in needed.items() if y <= most_traces), exponents(scheme)[-1])
         matrices[name] = MatrixScale(exponent, carry, product)
     return Scales(matrices, replay, scheme, words)
+
+
+def _room(scheme: Scheme, words: Words, change: float) -> float:
+    """Return of how many tag steps a weight's step may be, for the largest ``change`` [weight steps]."""
+    rests = 0.5 if scheme.accumulate == "carry" else 0.0
+    return float(2.0**words.tag / (change + rests))
 
 
 def _ranges(populations: Populations, weights: Weights, stream: Presentations) -> Ranges:

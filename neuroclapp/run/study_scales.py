@@ -22,8 +22,8 @@ from .study_worlds import Worlds
 
 #: Presentations at the end of a float run that show how wide updates are, and of a trial that goes on.
 TRIED = 2000
-#: What is tried of a tag's steps: as fine as its range allows, and half as fine. Finer ones do well in a trial:
-#: what their range cuts off is one-sided, and shows only when much more has been learned.
+#: What is tried of a tag's steps: as fine as its range allows, and half as fine. Finer ones do well in a
+#: trial: what their range cuts off is one-sided, and shows only when much more has been learned.
 FACTORS = (1.0, 0.5)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import resource
 import shutil
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -44,7 +46,10 @@ class RunFolder(ABC):
 
     @classmethod
     def create(cls: type[Run], folder: Path, text: str, resume: bool) -> Run:
-        """Start a run with this experiment (TOML text), or take up the one that is there."""
+        """Start a run with this experiment (TOML text), or take up the one that is there.
+
+        Without ``resume`` the one that is there is moved to FOLDER.1, or the first number that is free.
+        """
         run, path = cls(folder), folder / "experiment.toml"
         if resume and path.is_file():
             if path.read_text(encoding="utf-8") != text:
@@ -53,7 +58,7 @@ class RunFolder(ABC):
                 )
             return run
         if path.is_file():
-            run.clear(next(iter(cls.products)))
+            run.move_aside()
         elif folder.exists() and any(folder.iterdir()):
             raise InputError(
                 "--out", "DIR", str(folder), "holds files that are not a run's; choose another directory"
@@ -73,6 +78,15 @@ class RunFolder(ABC):
     def file(self) -> Path:
         """The experiment's file; raise RunError where there is none."""
         return experiment_file(self.folder)
+
+    def move_aside(self) -> None:
+        """Give a run that has begun another name, so that a new one may have its own."""
+        if {each.name for each in self.folder.iterdir()} == {"experiment.toml"}:
+            return
+        here = self.folder.resolve()
+        free = next(path for n in count(1) if not (path := here.with_name(f"{here.name}.{n}")).exists())
+        here.rename(free)
+        print(f"neuroclapp: the run that was in {self.folder} is in {free} now", file=sys.stderr)
 
     def clear(self, step: str) -> None:
         """Remove what this step and all later ones have written."""

@@ -206,6 +206,26 @@ def test_a_folder_of_something_else_is_left_alone(experiment, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_run_that_has_begun_is_moved_aside_and_never_replaced(tmp_path, capsys):
+    folder = tmp_path / "run"
+    for number in range(3):
+        RunDirectory.create(folder, f"title = '{number}'", resume=False)
+        (folder / "results.json").write_text(str(number))
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "run.1", "run.2"}
+    for name, number in (("run.1", "0"), ("run.2", "1"), ("run", "2")):
+        assert (tmp_path / name / "results.json").read_text() == number
+        assert number in (tmp_path / name / "experiment.toml").read_text()
+    assert f"the run that was in {folder} is in {folder}.2 now" in capsys.readouterr().err
+
+
+def test_a_run_that_has_not_begun_is_replaced(tmp_path, capsys):
+    for number in range(2):
+        RunDirectory.create(tmp_path / "run", f"title = '{number}'", resume=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert "1" in (tmp_path / "run" / "experiment.toml").read_text()
+    assert capsys.readouterr().err == ""
+
+
 def test_a_step_says_which_one_must_come_before(experiment, tmp_path, capsys):
     RunDirectory.create(tmp_path / "run", experiment.read_text(), resume=False)
     assert main(["compare", str(tmp_path / "run")]) == 2

@@ -17,6 +17,7 @@ from ..presentations import Presentations, generator
 from ..rate.online import train_online
 from ..spiking.engine import Simulation
 from ..weights import Weights
+from .parallel import Report
 from .study_chip import ChipSimulator
 from .study_worlds import Worlds
 
@@ -59,17 +60,36 @@ class Choice:
         }
 
 
-def scales_of(worlds: Worlds, path: Path) -> Scales:
-    """Return the scales of a condition, chosen on float runs with seeds of their own and kept at ``path``."""
+def scales_of(worlds: Worlds, path: Path, report: Report = lambda done: None) -> Scales:
+    """Return the scales of a condition, chosen on float runs with seeds of their own and kept at ``path``.
+
+    ``report`` is told of how many presentations of `trials` are done.
+    """
     wanted = worlds.settings.on_chip
     if path.is_file():
+        report(trials(worlds))
         kept = read_json(path)
         scales = fitted(worlds.populations, Ranges(**kept["ranges"]), wanted.scheme, wanted.words)
         return with_carries(scales, kept["carry"], worlds.populations)
     runs = float_runs(worlds)
-    choice = choose(worlds, wanted.scheme, runs)
+    choice = choose(worlds, wanted.scheme, runs, report)
+    report(trials(worlds))
     write_json(path, choice.document(runs))
     return choice.scales
+
+
+def trials(worlds: Worlds) -> int:
+    """Return how many presentations of the integer simulator it takes to choose a condition's scales."""
+    wanted = worlds.settings.on_chip
+    return len(_factors(wanted.scheme)) * len(wanted.fit_seeds) * _length(worlds)
+
+
+def _factors(scheme: Scheme) -> tuple[float, ...]:
+    return FACTORS if scheme.accumulate == "carry" else FACTORS[:1]
+
+
+def _length(worlds: Worlds) -> int:
+    return min(TRIED, worlds.settings.presentations)
 
 
 def float_runs(worlds: Worlds) -> FloatRuns:
@@ -80,11 +100,11 @@ def float_runs(worlds: Worlds) -> FloatRuns:
         trained = train_online(
             worlds.network, initial, stream, learning.eta, learning.eta_pred, every=len(stream)
         )
-        ends.append((trained.weights, stream[-TRIED:]))
+        ends.append((trained.weights, stream[-_length(worlds) :]))
     return FloatRuns(seeds, tuple(ends), ranges(worlds.populations, ends))
 
 
-def choose(worlds: Worlds, scheme: Scheme, runs: FloatRuns) -> Choice:
+def choose(worlds: Worlds, scheme: Scheme, runs: FloatRuns, report: Report = lambda done: None) -> Choice:
     """Choose a scheme's scales.
 
     The runs' ranges say where the bits go. With ``carry``, tags of several steps are tried: each matrix takes
@@ -93,31 +113,37 @@ def choose(worlds: Worlds, scheme: Scheme, runs: FloatRuns) -> Choice:
     wanted = worlds.settings.on_chip
     scales = fitted(worlds.populations, runs.ranges, scheme, wanted.words)
     tried: dict[str, dict[int, float]] = {}
-    for factor in FACTORS if scheme.accumulate == "carry" else FACTORS[:1]:
+    for number, factor in enumerate(_factors(scheme)):
         carries = {name: int(one.carry * factor) for name, one in scales.matrices.items()}
         if scheme.accumulate == "carry" and not all(
             2 <= carry <= 2 ** (wanted.words.tag - 1) for carry in carries.values()
         ):
             continue
         found = with_carries(scales, carries, worlds.populations)
-        for name, cosine in _tried(worlds, found, runs).items():
+        before = number * len(runs.seeds) * _length(worlds)
+        for name, cosine in _tried(worlds, found, runs, _after(before, report)).items():
             tried.setdefault(name, {}).setdefault(found.matrices[name].carry, cosine)
     chosen = {name: max(cosines, key=lambda carry: cosines[carry]) for name, cosines in tried.items()}
     return Choice(with_carries(scales, {**chosen, **wanted.carry}, worlds.populations), tried)
 
 
-def _tried(worlds: Worlds, scales: Scales, runs: FloatRuns) -> dict[str, float]:
+def _after(before: int, report: Report) -> Report:
+    return lambda done: report(before + done)
+
+
+def _tried(worlds: Worlds, scales: Scales, runs: FloatRuns, report: Report) -> dict[str, float]:
     """Return by matrix how well a chip follows the rate rule from where float runs ended, in the mean."""
-    starts, streams = (
-        [weights for weights, _ in runs.ends],
-        [worlds.trial(seed, TRIED) for seed in runs.seeds],
-    )
+    starts, length = [weights for weights, _ in runs.ends], _length(worlds)
+    streams = [worlds.trial(seed, length) for seed in runs.seeds]
     chip = ChipSimulator.begin(worlds, runs.seeds, starts, scales)
     watch = Watch(worlds.populations, chip.weights)
-    watch.begin(streams)
-    stretches = chip.run_many([Simulation(*each) for each in zip(streams, starts, strict=True)], watch)
-    watch.end([each.record for each in stretches], [generator(0, "shuffle") for _ in stretches])
-    found = [watch.summary(number)["accumulated_cosine"] for number in range(len(runs.seeds))]
+    for first in range(0, length, worlds.stretch):
+        parts = [stream[first : first + worlds.stretch] for stream in streams]
+        watch.begin(parts)
+        stretches = chip.run_many([Simulation(*each) for each in zip(parts, starts, strict=True)], watch)
+        watch.end([each.record for each in stretches], [generator(0, "shuffle") for _ in stretches])
+        report(len(streams) * min(first + worlds.stretch, length))
+    found = [watch.summary(number)["accumulated_cosine"] for number in range(len(streams))]
     return {
         f"{layer.name}.{target}": float(np.mean([one[target][n] for one in found]))
         for target in found[0]

@@ -26,7 +26,7 @@ from ..weights import Weights
 from .parallel import Report, side_by_side
 from .study import StudyRun
 from .study_chip import ChipSimulator
-from .study_scales import scales_of
+from .study_scales import scales_of, trials
 from .study_worlds import Learner, Worlds
 
 #: Files of a seed whose spiking world is done.
@@ -48,7 +48,8 @@ def _work(run: StudyRun, condition: Condition, seeds: Sequence[int]) -> int:
     data = condition.settings.data
     images = len(run.data.training.labels) + len(run.data.validation.labels)
     images += data.test_glimpses * len(run.data.test.labels)
-    return len(seeds) * (condition.settings.presentations + 2 * images)
+    chosen = trials(run.worlds(condition)) if condition.settings.chip is not None else 0
+    return chosen + len(seeds) * (condition.settings.presentations + 2 * images)
 
 
 def learn(folder: Path, name: str, seeds: Sequence[int], report: Report) -> None:
@@ -59,8 +60,10 @@ def learn(folder: Path, name: str, seeds: Sequence[int], report: Report) -> None
     learners = [Learner.begin(worlds, seed) for seed in seeds]
     going = run.of(condition, f"going-{'-'.join(map(str, seeds))}.npz")
     engine: Engine | ChipSimulator = Engine(worlds.populations)
+    done = 0
     if condition.settings.chip is not None:
-        scales = scales_of(worlds, run.of(condition, "scales.json"))
+        scales = scales_of(worlds, run.of(condition, "scales.json"), report)
+        done = trials(worlds)
         engine = ChipSimulator.begin(worlds, seeds, [each.weights for each in learners], scales)
         for each, weights in zip(learners, engine.weights, strict=True):
             each.weights = weights
@@ -78,9 +81,9 @@ def learn(folder: Path, name: str, seeds: Sequence[int], report: Report) -> None
         for each, stretch in zip(learners, stretches, strict=True):
             each.weights, each.state = stretch.weights, stretch.state
         _keep(going, last, learners, watch, engine)
-        report(len(seeds) * last)
+        report(done + len(seeds) * last)
         first = last
-    done = len(seeds) * length
+    done += len(seeds) * length
     for number, each in enumerate(learners):
         done = _finish(run, condition, each, watch.summary(number), engine, done, report)
     for kept in going.parent.glob("going-*.npz"):  # and what was kept when more seeds were waiting

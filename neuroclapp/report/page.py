@@ -132,7 +132,7 @@ _FIGURES = {
     "score_correlation_saccades": "score, correlation within saccades",
     "trajectory_cosine": "free-running: cosine of the total change of W",
     "trajectory_ceiling": "its ceiling",
-    "excess_spikes": "spikes per unit beyond the final charge",
+    "excess_spikes": "spikes per unit beyond the final charge; negative where a reset loses charge",
 }
 
 

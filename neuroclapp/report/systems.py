@@ -54,7 +54,7 @@ def accuracy(results: dict[str, Any]) -> Figure:
     axes.set_xlim(left=0)
     axes.grid(axis="x", color="#dddddd", lw=0.6)
     axes.set_axisbelow(True)
-    label(axes, "test accuracy of the top layer [%]", "")
+    label(axes, "test accuracy of the top layer [%]", "system")
     made.legend(loc="outside upper center", ncols=2, fontsize=8, frameon=False)
     return made
 

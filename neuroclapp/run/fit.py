@@ -1,7 +1,7 @@
 """``neuroclapp export --fit``: a run's network in a chip's integers, with what is chosen on float runs.
 
 Chosen are how an update reaches a weight (`SCHEMES`) and all scales: the ones whose changes follow the rate
-rule best, in the matrix that follows it worst, where a float run goes on with validation images. Writes
+rule best, in the matrix that follows it worst, where float runs go on with validation images. Writes
 ``fixed.json``, from the initial weights of the first seed, and ``fit.json``: the float runs' ranges, what was
 tried, and what each choice bought. The float runs have seeds of their own, which no figure uses.
 """
